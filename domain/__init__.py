@@ -1,0 +1,1 @@
+"""Facts and rules. Pure: no clock, no chance, no input or output."""

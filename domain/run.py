@@ -1,0 +1,155 @@
+"""A run: one isolated execution of a version."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from domain.errors import BadRequest
+from domain.event import Event
+
+Status = Literal["pending", "running", "succeeded", "failed", "canceled"]
+Reason = Literal["error", "timeout", "out_of_memory", "disk_full", "lost", "start_failed", "expired"]
+
+
+class RunRequested(Event, tag="run.created", kw_only=True):
+    """Somebody asked for one execution of a deployed version."""
+
+    run_id: str
+    deployment_id: str
+    version_id: str
+    version_number: int
+    environment: str
+    input: dict[str, Any] = {}
+    thread_id: str | None = None
+
+
+class RunClaimed(Event, tag="run.claimed", kw_only=True):
+    """One server took the run upon itself, under the epoch of its present life."""
+
+    run_id: str
+    server_id: str
+    epoch: int
+
+
+class RunStarted(Event, tag="run.started", kw_only=True):
+    """The sandbox is up and has been handed the run."""
+
+    run_id: str
+    started_at: datetime
+
+
+class CancelRequested(Event, tag="run.cancel_requested", kw_only=True):
+    """Somebody asked a running run to stop; its supervisor will."""
+
+    run_id: str
+
+
+class RunSucceeded(Event, tag="run.completed", kw_only=True):
+    """The entrypoint returned."""
+
+    run_id: str
+    duration_ms: int
+    result: Any = None
+
+
+class RunFailed(Event, tag="run.failed", kw_only=True):
+    """The run ended without a result; `reason` says which way."""
+
+    run_id: str
+    reason: Reason
+    error: str
+    stack_trace: str | None = None
+    duration_ms: int | None = None
+
+
+class RunCanceled(Event, tag="run.canceled", kw_only=True):
+    """The run was stopped on request, and nothing of it lives on."""
+
+    run_id: str
+    canceled_at: datetime
+
+
+RunEvent = RunRequested | RunClaimed | RunStarted | CancelRequested | RunSucceeded | RunFailed | RunCanceled
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """What the decisions about a run depend on."""
+
+    id: str
+    status: Status = "pending"
+    cancel_requested: bool = False
+    server_id: str | None = None
+    epoch: int | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether a terminal event has been recorded."""
+        return self.status not in ("pending", "running")
+
+
+def evolve(run: Run | None, event: RunEvent) -> Run:
+    """The run after the event. Pure and total over every sequence that the decisions below can produce."""
+    if isinstance(event, RunRequested):
+        return Run(id=event.run_id)
+    if run is None:
+        raise ValueError(f"{event.tag()} before run.created")
+    match event:
+        case RunClaimed(server_id=server_id, epoch=epoch):
+            return msgspec.structs.replace(run, server_id=server_id, epoch=epoch)
+        case RunStarted():
+            return msgspec.structs.replace(run, status="running")
+        case CancelRequested():
+            return msgspec.structs.replace(run, cancel_requested=True)
+        case RunSucceeded():
+            return msgspec.structs.replace(run, status="succeeded")
+        case RunFailed():
+            return msgspec.structs.replace(run, status="failed")
+        case RunCanceled():
+            return msgspec.structs.replace(run, status="canceled")
+
+
+def claim(run: Run, server_id: str, epoch: int) -> list[RunEvent]:
+    """Only a pending run that nobody holds can be claimed."""
+    if run.status != "pending" or run.server_id is not None:
+        return []
+    return [RunClaimed(run_id=run.id, server_id=server_id, epoch=epoch)]
+
+
+def start(run: Run, at: datetime) -> list[RunEvent]:
+    """A claimed run starts once. One that was canceled meanwhile does not."""
+    if run.status != "pending" or run.server_id is None:
+        return []
+    return [RunStarted(run_id=run.id, started_at=at)]
+
+
+def cancel(run: Run, at: datetime) -> list[RunEvent]:
+    """A pending run is canceled at once; a running one is asked to stop, and only its supervisor ends it."""
+    if run.status == "pending":
+        return [RunCanceled(run_id=run.id, canceled_at=at)]
+    if run.status == "running":
+        return [] if run.cancel_requested else [CancelRequested(run_id=run.id)]
+    raise BadRequest(f"Cannot cancel run with status: {run.status}")
+
+
+def succeed(run: Run, duration_ms: int, result: Any) -> list[RunEvent]:
+    """A running run ends once; what comes after its end is dropped."""
+    if run.status != "running":
+        return []
+    return [RunSucceeded(run_id=run.id, duration_ms=duration_ms, result=result)]
+
+
+def fail(
+    run: Run, reason: Reason, error: str, stack_trace: str | None = None, duration_ms: int | None = None
+) -> list[RunEvent]:
+    """A pending or running run fails once."""
+    if run.finished:
+        return []
+    return [RunFailed(run_id=run.id, reason=reason, error=error, stack_trace=stack_trace, duration_ms=duration_ms)]
+
+
+def stopped(run: Run, at: datetime) -> list[RunEvent]:
+    """The supervisor has stopped the sandbox of a run that was asked to stop."""
+    if run.status != "running" or not run.cancel_requested:
+        return []
+    return [RunCanceled(run_id=run.id, canceled_at=at)]

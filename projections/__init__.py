@@ -1,0 +1,1 @@
+"""What the facts mean to a reader. Pure: a recorded event in, writes out."""

@@ -1,0 +1,92 @@
+from datetime import UTC, datetime
+from functools import reduce
+
+import pytest
+
+from domain import run as rules
+from domain.errors import BadRequest
+from domain.run import (
+    CancelRequested,
+    Run,
+    RunCanceled,
+    RunClaimed,
+    RunEvent,
+    RunFailed,
+    RunRequested,
+    RunStarted,
+    RunSucceeded,
+)
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+REQUESTED = RunRequested(
+    run_id="run_9", deployment_id="dep_1", version_id="ver_1", version_number=1, environment="production"
+)
+CLAIMED = RunClaimed(run_id="run_9", server_id="srv_1", epoch=1)
+STARTED = RunStarted(run_id="run_9", started_at=AT)
+ASKED = CancelRequested(run_id="run_9")
+SUCCEEDED = RunSucceeded(run_id="run_9", duration_ms=5, result={"a": 1})
+FAILED = RunFailed(run_id="run_9", reason="error", error="boom")
+CANCELED = RunCanceled(run_id="run_9", canceled_at=AT)
+
+
+def given(*events: RunEvent) -> Run:
+    run = reduce(rules.evolve, events, None)
+    assert run is not None
+    return run
+
+
+def test_a_new_run_is_pending():
+    assert given(REQUESTED).status == "pending"
+
+
+def test_nothing_happens_to_a_run_that_nobody_requested():
+    with pytest.raises(ValueError, match=r"run\.started before run\.created"):
+        rules.evolve(None, STARTED)
+
+
+def test_a_run_is_claimed_by_one_server():
+    assert rules.claim(given(REQUESTED), "srv_1", 1) == [CLAIMED]
+    assert rules.claim(given(REQUESTED, CLAIMED), "srv_2", 1) == []
+
+
+def test_only_a_claimed_run_starts():
+    assert rules.start(given(REQUESTED), AT) == []
+    assert rules.start(given(REQUESTED, CLAIMED), AT) == [STARTED]
+    assert rules.start(given(REQUESTED, CLAIMED, STARTED), AT) == []
+
+
+def test_a_pending_run_is_canceled_at_once():
+    assert rules.cancel(given(REQUESTED, CLAIMED), AT) == [CANCELED]
+
+
+def test_a_running_run_is_asked_to_stop_once():
+    assert rules.cancel(given(REQUESTED, CLAIMED, STARTED), AT) == [ASKED]
+    assert rules.cancel(given(REQUESTED, CLAIMED, STARTED, ASKED), AT) == []
+
+
+def test_a_running_run_is_canceled_by_its_supervisor_alone():
+    assert rules.stopped(given(REQUESTED, CLAIMED, STARTED), AT) == []
+    assert rules.stopped(given(REQUESTED, CLAIMED, STARTED, ASKED), AT) == [CANCELED]
+
+
+@pytest.mark.parametrize("end", [SUCCEEDED, FAILED, CANCELED])
+def test_a_finished_run_cannot_be_canceled(end: RunEvent):
+    finished = given(REQUESTED, CLAIMED, STARTED, end)
+    with pytest.raises(BadRequest, match=f"Cannot cancel run with status: {finished.status}"):
+        rules.cancel(finished, AT)
+
+
+@pytest.mark.parametrize("end", [SUCCEEDED, FAILED, CANCELED])
+def test_a_finished_run_does_not_end_again(end: RunEvent):
+    finished = given(REQUESTED, CLAIMED, STARTED, end)
+    assert rules.succeed(finished, 5, None) == []
+    assert rules.fail(finished, "lost", "gone") == []
+    assert rules.stopped(finished, AT) == []
+
+
+def test_a_running_run_succeeds_with_its_result():
+    assert rules.succeed(given(REQUESTED, CLAIMED, STARTED), 5, {"a": 1}) == [SUCCEEDED]
+
+
+def test_a_pending_run_can_fail_to_start():
+    assert rules.fail(given(REQUESTED, CLAIMED), "error", "boom") == [FAILED]
