@@ -1,12 +1,22 @@
 """What a fact is, and where it lies."""
 
 from datetime import datetime
+from typing import Annotated, TypeVar
 
 import msgspec
 
+T = TypeVar("T")
+
+SEALED = "sealed"
+Sealed = Annotated[T | None, msgspec.Meta(extra={SEALED: True})]
+"""A field that is stored under its subject's data key and reads as None once that key has been deleted."""
+
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An immutable fact, in the past tense. Its tag ("noun.verbed") is stored and never changes."""
+    """An immutable fact, in the past tense. Its tag ("noun.verbed") is stored and never changes.
+
+    Fields of type `Sealed[…]` are what a person may want forgotten; all others stay readable for ever.
+    """
 
     @classmethod
     def tag(cls) -> str:
@@ -17,12 +27,23 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return tag
 
 
+class Mark(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a fact came from, when it was not the writer itself that saw it happen.
+
+    `happened_at` is the source's clock, `line` its own count (the number of a journal line).
+    """
+
+    happened_at: datetime | None = None
+    line: int | None = None
+
+
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     """A fact and its place in the log.
 
     `position` grows over the whole log (gaps are allowed), `version` counts from 1 within the stream without a gap.
-    `at` is the writer's clock, UTC, never running back within a log; `by` is the actor (`key:<id>`, `run:<id>`,
-    `server:<id>`); `cause` and `request_id` say what led to it.
+    `at` is the writer's clock, UTC, in milliseconds, never running back within a log; `by` is the actor (`key:<id>`,
+    `run:<id>`, `server:<id>`); `cause` and `request_id` say what led to it. `erased` says that the sealed fields of the
+    event were forgotten on request.
     """
 
     position: int
@@ -33,3 +54,20 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     event: Event
     cause: str | None = None
     request_id: str | None = None
+    mark: Mark = Mark()
+    erased: bool = False
+
+    @property
+    def happened_at(self) -> datetime:
+        """When it happened at its source, as far as that is known; else when it was recorded."""
+        return self.mark.happened_at or self.at
+
+
+def subject(stream: str) -> str:
+    """Whose data a stream holds: `run_9` for `run_9` and for `run_9:output`."""
+    return stream.partition(":")[0]
+
+
+def output_of(subject_id: str) -> str:
+    """The stream of what a run or a build says while it is under way."""
+    return f"{subject_id}:output"

@@ -6,13 +6,14 @@ from typing import Any, Literal
 import msgspec
 
 from domain.errors import BadRequest
-from domain.event import Event
+from domain.event import Event, Sealed
+from domain.output import Stored
 
 Status = Literal["pending", "running", "succeeded", "failed", "canceled"]
 Reason = Literal["error", "timeout", "out_of_memory", "disk_full", "lost", "start_failed", "expired"]
 
 
-class RunRequested(Event, tag="run.created", kw_only=True):
+class RunRequested(Event, tag="run.created", frozen=True, kw_only=True):
     """Somebody asked for one execution of a deployed version."""
 
     run_id: str
@@ -20,11 +21,12 @@ class RunRequested(Event, tag="run.created", kw_only=True):
     version_id: str
     version_number: int
     environment: str
-    input: dict[str, Any] = {}
     thread_id: str | None = None
+    input: Sealed[dict[str, Any]] = None
+    stored_input: Stored | None = None
 
 
-class RunClaimed(Event, tag="run.claimed", kw_only=True):
+class RunClaimed(Event, tag="run.claimed", frozen=True, kw_only=True):
     """One server took the run upon itself, under the epoch of its present life."""
 
     run_id: str
@@ -32,38 +34,39 @@ class RunClaimed(Event, tag="run.claimed", kw_only=True):
     epoch: int
 
 
-class RunStarted(Event, tag="run.started", kw_only=True):
+class RunStarted(Event, tag="run.started", frozen=True, kw_only=True):
     """The sandbox is up and has been handed the run."""
 
     run_id: str
     started_at: datetime
 
 
-class CancelRequested(Event, tag="run.cancel_requested", kw_only=True):
+class CancelRequested(Event, tag="run.cancel_requested", frozen=True, kw_only=True):
     """Somebody asked a running run to stop; its supervisor will."""
 
     run_id: str
 
 
-class RunSucceeded(Event, tag="run.completed", kw_only=True):
+class RunSucceeded(Event, tag="run.completed", frozen=True, kw_only=True):
     """The entrypoint returned."""
 
     run_id: str
     duration_ms: int
-    result: Any = None
+    result: Sealed[Any] = None
+    stored_result: Stored | None = None
 
 
-class RunFailed(Event, tag="run.failed", kw_only=True):
+class RunFailed(Event, tag="run.failed", frozen=True, kw_only=True):
     """The run ended without a result; `reason` says which way."""
 
     run_id: str
     reason: Reason
-    error: str
-    stack_trace: str | None = None
+    error: Sealed[str] = None
+    stack_trace: Sealed[str] = None
     duration_ms: int | None = None
 
 
-class RunCanceled(Event, tag="run.canceled", kw_only=True):
+class RunCanceled(Event, tag="run.canceled", frozen=True, kw_only=True):
     """The run was stopped on request, and nothing of it lives on."""
 
     run_id: str
@@ -77,6 +80,13 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     """What the decisions about a run depend on."""
 
     id: str
+    deployment_id: str
+    version_id: str
+    version_number: int
+    environment: str
+    input: dict[str, Any] | None = None
+    stored_input: Stored | None = None
+    started_at: datetime | None = None
     status: Status = "pending"
     cancel_requested: bool = False
     server_id: str | None = None
@@ -91,14 +101,22 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 def evolve(run: Run | None, event: RunEvent) -> Run:
     """The run after the event. Pure and total over every sequence that the decisions below can produce."""
     if isinstance(event, RunRequested):
-        return Run(id=event.run_id)
+        return Run(
+            id=event.run_id,
+            deployment_id=event.deployment_id,
+            version_id=event.version_id,
+            version_number=event.version_number,
+            environment=event.environment,
+            input=event.input,
+            stored_input=event.stored_input,
+        )
     if run is None:
         raise ValueError(f"{event.tag()} before run.created")
     match event:
         case RunClaimed(server_id=server_id, epoch=epoch):
             return msgspec.structs.replace(run, server_id=server_id, epoch=epoch)
-        case RunStarted():
-            return msgspec.structs.replace(run, status="running")
+        case RunStarted(started_at=started_at):
+            return msgspec.structs.replace(run, status="running", started_at=started_at)
         case CancelRequested():
             return msgspec.structs.replace(run, cancel_requested=True)
         case RunSucceeded():
@@ -132,11 +150,11 @@ def cancel(run: Run, at: datetime) -> list[RunEvent]:
     raise BadRequest(f"Cannot cancel run with status: {run.status}")
 
 
-def succeed(run: Run, duration_ms: int, result: Any) -> list[RunEvent]:
+def succeed(run: Run, duration_ms: int, result: Any, stored_result: Stored | None = None) -> list[RunEvent]:
     """A running run ends once; what comes after its end is dropped."""
     if run.status != "running":
         return []
-    return [RunSucceeded(run_id=run.id, duration_ms=duration_ms, result=result)]
+    return [RunSucceeded(run_id=run.id, duration_ms=duration_ms, result=result, stored_result=stored_result)]
 
 
 def fail(

@@ -1,1 +1,9 @@
 """What the facts mean to a reader. Pure: a recorded event in, writes out."""
+
+from projections.access import ACCESS_VIEW
+from projections.artifacts import ARTIFACTS_VIEW
+from projections.deployments import DEPLOYMENTS_VIEW
+from projections.runs import RUNS_VIEW
+
+ALL = (RUNS_VIEW, DEPLOYMENTS_VIEW, ARTIFACTS_VIEW, ACCESS_VIEW)
+"""Every projection of the service."""

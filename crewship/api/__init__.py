@@ -1,0 +1,1 @@
+"""HTTP: requests in, commands and views asked, answers out."""

@@ -1,0 +1,92 @@
+"""The routes, and who may take each."""
+
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from aiohttp import web
+
+from crewship.api import deployments, events, keys, runs
+from crewship.api.bodies import LARGEST_BODY
+from crewship.api.context import SERVICE, Service
+from crewship.api.middleware import Handler, answer, explain, guarded, identify, share
+from domain.access import Scope
+from domain.errors import Unavailable
+
+SHUTDOWN_SECONDS = 5.0
+
+
+class Route(NamedTuple):
+    """A way in. `scope` is what a key needs; None: open to everybody, or checked by the handler itself."""
+
+    method: str
+    path: str
+    handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    scope: Scope | None
+
+
+async def alive(_: web.Request) -> web.Response:
+    """GET /healthz: the process serves."""
+    return answer({"status": "ok"})
+
+
+async def ready(request: web.Request) -> web.Response:
+    """GET /readyz: the server takes work."""
+    service = request.app[SERVICE]
+    why = "shutting down" if service.closing else service.unhealthy()
+    if why:
+        raise Unavailable(f"Not ready: {why}")
+    return answer({"status": "ready", "position": service.log.head})
+
+
+DEPLOYMENT = "/v1/deployments/{deployment}"
+RUN = "/v1/runs/{run_id}"
+
+ROUTES = (
+    Route("GET", "/healthz", alive, None),
+    Route("GET", "/readyz", ready, None),
+    Route("POST", "/v1/deployments", deployments.create, "deploy"),
+    Route("GET", "/v1/deployments", deployments.listing, "read"),
+    Route("GET", DEPLOYMENT, deployments.get, "read"),
+    Route("DELETE", DEPLOYMENT, deployments.delete, "deploy"),
+    Route("POST", f"{DEPLOYMENT}/versions", deployments.upload, "deploy"),
+    Route("GET", f"{DEPLOYMENT}/versions", deployments.versions, "read"),
+    Route("POST", f"{DEPLOYMENT}/rollback", deployments.roll_back, "deploy"),
+    Route("POST", f"{DEPLOYMENT}/promote", deployments.promote, "deploy"),
+    Route("GET", f"{DEPLOYMENT}/env", deployments.variables, "read"),
+    Route("PUT", f"{DEPLOYMENT}/env", deployments.set_variables, "deploy"),
+    Route("DELETE", f"{DEPLOYMENT}/env/{{name}}", deployments.unset_variable, "deploy"),
+    Route("GET", "/v1/versions/{version_id}", deployments.version, "read"),
+    Route("GET", "/v1/versions/{version_id}/events", events.version_events, "read"),
+    Route("POST", "/v1/runs", runs.create, "run"),
+    Route("GET", "/v1/runs", runs.listing, "read"),
+    Route("GET", RUN, runs.get, "read"),
+    Route("GET", f"{RUN}/wait", runs.wait, "read"),
+    Route("POST", f"{RUN}/cancel", runs.cancel, "run"),
+    Route("GET", f"{RUN}/events", events.run_events, None),
+    Route("POST", f"{RUN}/stream-token", events.stream_token, "read"),
+    Route("GET", f"{RUN}/artifacts", runs.artifacts, "read"),
+    Route("GET", f"{RUN}/artifacts/{{name:.+}}", runs.artifact, "read"),
+    Route("POST", "/v1/api-keys", keys.create, "admin"),
+    Route("GET", "/v1/api-keys", keys.listing, "admin"),
+    Route("DELETE", "/v1/api-keys/{key_id}", keys.revoke, "admin"),
+)
+
+
+def build(service: Service) -> web.Application:
+    """The application over a service's parts."""
+    application = web.Application(middlewares=[identify, share, explain], client_max_size=LARGEST_BODY)
+    application[SERVICE] = service
+    application[events.FRAMES] = events.Frames()
+    for route in ROUTES:
+        handler: Handler = route.handler if route.scope is None else guarded(route.handler, route.scope)
+        application.router.add_route(route.method, route.path, handler)
+    application.on_shutdown.append(end_streams)
+    return application
+
+
+async def end_streams(application: web.Application) -> None:
+    """End every stream, so that its client comes back elsewhere or later with the id it has."""
+    service = application[SERVICE]
+    service.closing = True
+    for task in list(service.streams):
+        task.cancel()

@@ -1,0 +1,116 @@
+"""Request bodies and queries, decoded and checked in one step. Unknown fields are ignored; a wrong type names its path."""
+
+import re
+from datetime import datetime
+from typing import Any, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from domain.access import Scope
+from domain.deployment import ENVIRONMENTS, Environment
+from domain.errors import BadRequest, TooLarge
+
+T = TypeVar("T")
+
+LARGEST_INPUT = 4 * 1024 * 1024
+LARGEST_BODY = LARGEST_INPUT + 64 * 1024
+DEFAULT_LIMIT = 20
+MOST_LIMIT = 100
+MOST_OFFSET = 1_000_000_000
+
+_MISSING = re.compile(r"Object missing required field `([^`]*)`(?: - at `\$\.?(.*)`)?")
+_AT = re.compile(r"^(.*) - at `\$\.?(.*)`$", re.DOTALL)
+
+
+class CreateDeployment(msgspec.Struct, frozen=True):
+    """POST /v1/deployments"""
+
+    name: str
+
+
+class RollBack(msgspec.Struct, frozen=True, kw_only=True):
+    """POST /v1/deployments/{id}/rollback"""
+
+    version_id: str | None = None
+    environment: Environment = "production"
+
+
+class Promote(msgspec.Struct, frozen=True, kw_only=True, rename={"source": "from", "target": "to"}):
+    """POST /v1/deployments/{id}/promote"""
+
+    source: Environment = "staging"
+    target: Environment = "production"
+
+
+class SetVariables(msgspec.Struct, frozen=True):
+    """PUT /v1/deployments/{id}/env"""
+
+    variables: dict[str, str]
+
+
+class CreateRun(msgspec.Struct, frozen=True, kw_only=True):
+    """POST /v1/runs"""
+
+    deployment_id: str | None = None
+    input: dict[str, Any] | None = None
+    environment: Environment = "production"
+
+
+class CreateKey(msgspec.Struct, frozen=True, kw_only=True):
+    """POST /v1/api-keys"""
+
+    name: str
+    scopes: list[Scope]
+    expires_at: datetime | None = None
+
+
+async def body(request: web.Request, kind: type[T]) -> T:
+    """The request's JSON as `kind`; an empty body is an empty object."""
+    try:
+        data = await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        raise TooLarge(f"The body is larger than {LARGEST_BODY // 1024} KiB") from None
+    try:
+        return msgspec.json.decode(data or b"{}", type=kind)
+    except msgspec.ValidationError as error:
+        raise BadRequest(_readable(str(error))) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadRequest(f"The body is not JSON: {error}") from None
+
+
+def _readable(message: str) -> str:
+    if missing := _MISSING.fullmatch(message):
+        field, path = missing.groups()
+        return f"{path + '.' if path else ''}{field} is required"
+    if placed := _AT.fullmatch(message):
+        what, path = placed.groups()
+        return f"{path}: {what[:1].lower()}{what[1:]}" if path else what
+    return message
+
+
+def environment(request: web.Request) -> Environment:
+    """The query's environment; production without one."""
+    given = request.query.get("environment", ENVIRONMENTS[0])
+    for known in ENVIRONMENTS:
+        if given == known:
+            return known
+    raise BadRequest(f"environment: expected one of {', '.join(ENVIRONMENTS)}")
+
+
+def paging(request: web.Request) -> dict[str, int]:
+    """The query's `limit` (default 20, at most 100) and `offset`."""
+    return {
+        "limit": number(request, "limit", DEFAULT_LIMIT, 1, MOST_LIMIT),
+        "offset": number(request, "offset", 0, 0, MOST_OFFSET),
+    }
+
+
+def number(request: web.Request, name: str, default: int, least: int, most: int) -> int:
+    """A whole number of the query, between bounds."""
+    given = request.query.get(name)
+    if given is None:
+        return default
+    if not re.fullmatch(r"[0-9]{1,12}", given) or not least <= int(given) <= most:
+        raise BadRequest(f"{name}: expected a whole number from {least} to {most}")
+    return int(given)

@@ -1,0 +1,61 @@
+"""What every handler works with."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from crewship.blobs import BlobStore
+from crewship.commands.keys import Keys, Principal
+from crewship.config import Settings
+from crewship.eventlog import Author, EventLog
+from crewship.views import Views
+from domain.errors import BadRequest
+
+READ_WAIT_SECONDS = 1.0
+POSITION_HEADER = "Crewship-Position"
+
+
+@dataclass(slots=True)
+class Service:
+    """The parts of the server that the API speaks to."""
+
+    settings: Settings
+    log: EventLog
+    views: Views
+    blobs: BlobStore
+    keys: Keys
+    check_snapshot: Callable[[Path], Any]
+    """Checks an uploaded project, blocking; see engine/snapshots.py."""
+    unhealthy: Callable[[], str | None]
+    """Why the server is not ready, if it is not."""
+    closing: bool = False
+    streams: set["asyncio.Task[Any]"] = field(default_factory=set)
+
+
+SERVICE = web.AppKey("service", Service)
+PRINCIPAL = web.RequestKey("principal", Principal)
+REQUEST_ID = web.RequestKey("request_id", str)
+
+
+def author(request: web.Request) -> Author:
+    """Who makes the change that this request asks for."""
+    return Author(by=request[PRINCIPAL].actor, request_id=request[REQUEST_ID])
+
+
+async def fresh_views(request: web.Request) -> Views:
+    """The views, holding everything that this server has appended, and what the client says it has seen elsewhere.
+
+    Waits at most a second; raises Unavailable then.
+    """
+    service = request.app[SERVICE]
+    position = service.log.appended
+    if (seen := request.headers.get(POSITION_HEADER)) is not None:
+        if not seen.isascii() or not seen.isdigit() or len(seen) > 18:
+            raise BadRequest(f"{POSITION_HEADER}: not a position")
+        position = max(position, int(seen))
+    await service.views.reached(position, READ_WAIT_SECONDS)
+    return service.views

@@ -1,0 +1,201 @@
+"""Event streams: what was recorded before the connection and what comes after, as one sequence, fed from the log."""
+
+import asyncio
+import re
+from collections import OrderedDict
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+from aiohttp import web
+
+from crewship import clock
+from crewship.api.context import SERVICE, Service
+from crewship.api.middleware import answer, cors_headers, guarded
+from crewship.commands import deployments, runs
+from crewship.eventlog import Follower
+from domain.errors import BadRequest, Unauthorized
+from domain.event import Recorded, output_of, subject
+from projections import runs as runs_view
+from projections.feed import PublicEvent, publish
+
+KEEP_ALIVE_SECONDS = 15.0
+STALLED_SECONDS = 300.0
+EVENTS_AT_ONCE = 128
+BYTES_AT_ONCE = 256 * 1024
+FRAMES_KEPT = 4096
+FRAME_KEPT_BYTES = 16 * 1024
+TOKEN_LIFE = timedelta(hours=24)
+TOKEN_AFTER_END = timedelta(hours=1)
+
+_ID = re.compile(r"evt_([0-9]{3,18})")
+
+
+def frame(event: PublicEvent, named: bool) -> bytes:
+    """The event as bytes on the wire."""
+    line = b"event: %s\n" % event.type.encode() if named else b""
+    return b"%sdata: %s\nid: %s\n\n" % (line, msgspec.json.encode(event.body()), event.id.encode())
+
+
+class Frames:
+    """Frames of the moment, made once for all who read the same moment."""
+
+    def __init__(self) -> None:
+        self._made: OrderedDict[tuple[int, bool], tuple[PublicEvent, bytes]] = OrderedDict()
+
+    def of(self, recorded: Recorded, named: bool) -> tuple[PublicEvent, bytes] | None:
+        """The public event and its frame; None for what is internal."""
+        key = (recorded.position, named)
+        if (known := self._made.get(key)) is not None:
+            return known
+        event = publish(recorded)
+        if event is None:
+            return None
+        made = (event, frame(event, named))
+        if len(made[1]) <= FRAME_KEPT_BYTES:
+            self._made[key] = made
+            while len(self._made) > FRAMES_KEPT:
+                self._made.popitem(last=False)
+        return made
+
+
+FRAMES = web.AppKey("frames", Frames)
+
+
+async def run_events(request: web.Request) -> web.StreamResponse:
+    """GET /v1/runs/{run_id}/events"""
+    if token := request.query.get("access_token"):
+        await _check_token(request, token)
+        return await _run_events(request)
+    return await guarded(_run_events, "read")(request)
+
+
+async def _run_events(request: web.Request) -> web.StreamResponse:
+    run, _ = await runs.get(request.app[SERVICE].log, request.match_info["run_id"])
+    return await _stream(request, run.id, finished=run.finished)
+
+
+async def version_events(request: web.Request) -> web.StreamResponse:
+    """GET /v1/versions/{version_id}/events"""
+    version, _ = await deployments.version(request.app[SERVICE].log, request.match_info["version_id"])
+    return await _stream(request, version.id, finished=version.status != "building")
+
+
+async def stream_token(request: web.Request) -> web.Response:
+    """POST /v1/runs/{run_id}/stream-token: opens that run's stream in a browser, where no header can be set."""
+    run, _ = await runs.get(request.app[SERVICE].log, request.match_info["run_id"])
+    expires_at = clock.now() + TOKEN_LIFE
+    text = f"{run.id}.{int(expires_at.timestamp())}"
+    token = f"{text}.{request.app[SERVICE].keys.sign(text)}"
+    return answer({"token": token, "run_id": run.id, "expires_at": clock.iso(expires_at)}, 201)
+
+
+async def _check_token(request: web.Request, token: str) -> None:
+    service = request.app[SERVICE]
+    text, _, proof = token.rpartition(".")
+    run_id, _, expires = text.partition(".")
+    if not service.keys.verify(text, proof) or run_id != request.match_info["run_id"]:
+        raise Unauthorized("Invalid access_token for this stream")
+    now = clock.now()
+    row = await service.views.row(runs_view.GET, id=run_id)
+    ended = datetime.fromisoformat(row["completed_at"]) if row and row["completed_at"] else None
+    if int(expires) < now.timestamp() or (ended is not None and ended + TOKEN_AFTER_END < now):
+        raise Unauthorized("This access_token has expired; ask for a new one")
+
+
+async def _stream(request: web.Request, subject_id: str, *, finished: bool) -> web.StreamResponse:
+    service = request.app[SERVICE]
+    types = frozenset(filter(None, request.query.get("types", "").split(","))) or None
+    named = request.query.get("named", "true").lower() not in ("false", "0")
+    after = await _resume_point(service, request, subject_id)
+    streams = (subject_id, output_of(subject_id))
+    if finished and not await _anything_left(service, after, streams, types):
+        return web.Response(status=204)
+    task = asyncio.current_task()
+    assert task is not None
+    service.streams.add(task)
+    response = web.StreamResponse(
+        headers={
+            "Content-Type": "text/event-stream; charset=utf-8",
+            "Cache-Control": "no-cache, no-transform",
+            "X-Accel-Buffering": "no",
+            **cors_headers(request),
+        }
+    )
+    try:
+        await response.prepare(request)
+        with service.log.follower(after, streams) as follower:
+            await _feed(response, follower, request.app[FRAMES], types, named)
+    except asyncio.CancelledError:
+        if not service.closing:
+            raise
+        # Shutting down: the stream just ends, and the client comes back with the id it has.
+    except (ConnectionError, TimeoutError):
+        return response  # the reader went away, or read nothing for minutes
+    finally:
+        service.streams.discard(task)
+    return response
+
+
+async def _feed(
+    response: web.StreamResponse, follower: Follower, frames: Frames, types: frozenset[str] | None, named: bool
+) -> None:
+    # A first comment sends the headers on their way, so that a client knows at once that it is connected.
+    await response.write(b": connected\n\n")
+    while True:
+        events = await follower.next(KEEP_ALIVE_SECONDS, EVENTS_AT_ONCE)
+        pending: list[bytes] = []
+        size = 0
+        ended = False
+        for recorded in events:
+            if (made := frames.of(recorded, named)) is None:
+                continue
+            event, framed = made
+            ended = ended or event.terminal
+            if types is None or event.type in types:
+                pending.append(framed)
+                size += len(framed)
+            if size >= BYTES_AT_ONCE:
+                await _write(response, b"".join(pending))
+                pending, size = [], 0
+        if pending or not events:
+            await _write(response, b"".join(pending) or b": keep-alive\n\n")
+        if ended:
+            return
+
+
+async def _write(response: web.StreamResponse, data: bytes) -> None:
+    async with asyncio.timeout(STALLED_SECONDS):
+        await response.write(data)
+
+
+async def _resume_point(service: Service, request: web.Request, subject_id: str) -> int:
+    """The position behind which the stream begins.
+
+    An id of this subject, sent before or not: right behind it. One of another subject: the beginning, since clients
+    keep one id for all their streams. What cannot be an id of this log is refused.
+    """
+    given = request.headers.get("Last-Event-ID") or request.query.get("last_event_id") or ""
+    if not given:
+        return 0
+    match = _ID.fullmatch(given)
+    if match is None or int(match[1]) > max(service.log.head, service.log.appended):
+        raise BadRequest(f"Last-Event-ID: {given[:40]!r} is not the id of an event")
+    position = int(match[1])
+    at = await service.log.read(position - 1, limit=1)
+    ours = bool(at) and at[0].position == position and subject(at[0].stream) == subject_id
+    return position if ours else 0
+
+
+async def _anything_left(
+    service: Service, after: int, streams: Sequence[str], types: frozenset[str] | None
+) -> bool:
+    while events := await service.log.read(after, limit=EVENTS_AT_ONCE, streams=streams):
+        for recorded in events:
+            event = publish(recorded)
+            if event is not None and (types is None or event.type in types):
+                return True
+        after = events[-1].position
+    return False
+
+

@@ -1,0 +1,32 @@
+"""/v1/api-keys."""
+
+from aiohttp import web
+
+from crewship.api.bodies import CreateKey, body, paging
+from crewship.api.context import SERVICE, author, fresh_views
+from crewship.api.middleware import answer
+from crewship.commands import keys as commands
+from projections import access as view
+
+
+async def create(request: web.Request) -> web.Response:
+    """POST /v1/api-keys: the key itself is in this answer and nowhere else."""
+    wanted = await body(request, CreateKey)
+    log = request.app[SERVICE].log
+    key_id, key = await commands.create(log, wanted.name, wanted.scopes, wanted.expires_at, author(request))
+    views = await fresh_views(request)
+    row = await views.row(view.GET, id=key_id)
+    return answer({**(view.public(row) if row else {"id": key_id}), "key": key}, 201)
+
+
+async def listing(request: web.Request) -> web.Response:
+    """GET /v1/api-keys"""
+    views = await fresh_views(request)
+    rows = await views.rows(view.LIST, **paging(request))
+    return answer({"api_keys": [view.public(row) for row in rows]})
+
+
+async def revoke(request: web.Request) -> web.Response:
+    """DELETE /v1/api-keys/{key_id}"""
+    await commands.revoke(request.app[SERVICE].log, request.match_info["key_id"], author(request))
+    return web.Response(status=204)

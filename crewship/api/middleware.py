@@ -1,0 +1,129 @@
+"""What surrounds every handler: request ids, errors, who is asking, other origins, where the log stands."""
+
+import re
+from collections.abc import Awaitable, Callable
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from crewship import ids
+from crewship.api.context import POSITION_HEADER, PRINCIPAL, REQUEST_ID, SERVICE
+from domain.errors import DomainError, Forbidden, Unauthorized
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+STATUS = {
+    "bad_request": 400,
+    "unauthorized": 401,
+    "forbidden": 403,
+    "not_found": 404,
+    "conflict": 409,
+    "too_large": 413,
+    "rate_limited": 429,
+    "unavailable": 503,
+}
+CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 416: "bad_request"}
+REQUEST_ID_HEADER = "X-Request-Id"
+RETRY_AFTER_SECONDS = "1"
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+
+logger = structlog.get_logger(__name__)
+
+
+def answer(value: object, status: int = 200) -> web.Response:
+    """A JSON answer."""
+    return web.Response(body=msgspec.json.encode(value), status=status, content_type="application/json")
+
+
+def refusal(error: DomainError) -> web.Response:
+    """The answer for a refusal."""
+    response = answer({"error": {"message": error.message, "code": error.code, **error.extras}}, STATUS[error.code])
+    if error.code in ("unavailable", "rate_limited"):
+        response.headers["Retry-After"] = RETRY_AFTER_SECONDS
+    if error.code == "unauthorized":
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+@web.middleware
+async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give each request an id (the client's, where it sends a plain one); answer with it and with the log's position."""
+    given = request.headers.get(REQUEST_ID_HEADER, "")
+    request[REQUEST_ID] = given if _REQUEST_ID.fullmatch(given) else ids.new("req")
+    response = await handler(request)
+    if not response.prepared:
+        response.headers[REQUEST_ID_HEADER] = request[REQUEST_ID]
+        response.headers[POSITION_HEADER] = str(request.app[SERVICE].log.appended)
+    return response
+
+
+@web.middleware
+async def explain(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Every error is JSON with a message and a code; what nobody foresaw is logged with the request's id."""
+    try:
+        return await handler(request)
+    except DomainError as error:
+        return refusal(error)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        code = CODES.get(error.status, "bad_request")
+        message = "Not found" if error.status == 404 else (error.reason or code)
+        response = answer({"error": {"message": message, "code": code}}, error.status)
+        response.headers.update({name: error.headers[name] for name in ("Allow",) if name in error.headers})
+        return response
+    except ConnectionError:
+        raise
+    except Exception:
+        logger.exception("a request failed", request_id=request[REQUEST_ID], path=request.path)
+        message = f"Something went wrong on the server; its log tells more under {request[REQUEST_ID]}"
+        return answer({"error": {"message": message, "code": "internal"}}, 500)
+
+
+@web.middleware
+async def share(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer pages of the origins that the operator allows, and of no other."""
+    origin = request.headers.get("Origin")
+    allowed = request.app[SERVICE].settings.cors_origins
+    if origin is None or not ("*" in allowed or origin in allowed):
+        return await handler(request)
+    preflight = request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
+    response = web.Response(status=204) if preflight else await handler(request)
+    if not response.prepared:
+        response.headers.update(cors_headers(request))
+    if preflight:
+        response.headers["Access-Control-Allow-Methods"] = "GET, POST, PUT, PATCH, DELETE"
+        response.headers["Access-Control-Allow-Headers"] = (
+            "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Cache-Control, " + POSITION_HEADER
+        )
+        response.headers["Access-Control-Max-Age"] = "3600"
+    return response
+
+
+def cors_headers(request: web.Request) -> dict[str, str]:
+    """What lets a page of an allowed origin read this answer; nothing for other origins."""
+    origin = request.headers.get("Origin")
+    allowed = request.app[SERVICE].settings.cors_origins
+    if origin is None or not ("*" in allowed or origin in allowed):
+        return {}
+    exposed = f"{REQUEST_ID_HEADER}, {POSITION_HEADER}, Content-Disposition, ETag"
+    return {"Access-Control-Allow-Origin": origin, "Vary": "Origin", "Access-Control-Expose-Headers": exposed}
+
+
+def guarded(handler: Handler, scope: str) -> Handler:
+    """A handler that only a key with this scope reaches; a run's own key reaches what lies below its run."""
+
+    async def check(request: web.Request) -> web.StreamResponse:
+        kind, _, key = request.headers.get("Authorization", "").partition(" ")
+        if kind.lower() != "bearer" or not key.strip():
+            raise Unauthorized("An API key is required: send it as Authorization: Bearer YOUR_API_KEY")
+        principal = await request.app[SERVICE].keys.authenticate(key.strip())
+        if scope not in principal.scopes:
+            raise Forbidden(f"This API key lacks the scope {scope}")
+        if principal.run_id is not None and request.match_info.get("run_id") != principal.run_id:
+            raise Forbidden("A run's key reaches that run alone")
+        request[PRINCIPAL] = principal
+        return await handler(request)
+
+    return check

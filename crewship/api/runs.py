@@ -1,0 +1,171 @@
+"""/v1/runs."""
+
+import asyncio
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+from aiohttp import web
+
+from crewship.api.bodies import LARGEST_INPUT, CreateRun, body, number, paging
+from crewship.api.context import PRINCIPAL, SERVICE, Service, author, fresh_views
+from crewship.api.middleware import answer
+from crewship.blobs import BlobStore
+from crewship.commands import deployments as deployment_commands
+from crewship.commands import runs as commands
+from domain.errors import BadRequest, NotFound, TooLarge, Unavailable
+from domain.run import Run
+from projections import artifacts as artifacts_view
+from projections import runs as view
+from projections.projection import Row, from_json
+
+LONGEST_WAIT_SECONDS = 120
+CANCEL_WAIT_SECONDS = 30.0
+STATUSES = ("pending", "running", "succeeded", "failed", "canceled")
+
+
+async def create(request: web.Request) -> web.Response:
+    """POST /v1/runs"""
+    service = request.app[SERVICE]
+    if service.closing:
+        raise Unavailable("The server is shutting down")
+    wanted = await body(request, CreateRun)
+    if not wanted.deployment_id:
+        raise BadRequest("deployment_id is required")
+    given = wanted.input or {}
+    if len(msgspec.json.encode(given)) > LARGEST_INPUT:
+        raise TooLarge(f"input is larger than {LARGEST_INPUT // 1024 // 1024} MiB")
+    order = commands.Order(
+        deployment=wanted.deployment_id,
+        environment=wanted.environment,
+        input=given,
+        idempotency=_idempotency(request, msgspec.json.encode(wanted, order="deterministic")),
+    )
+    return answer(await commands.request(service.log, service.blobs, order, author(request)), 202)
+
+
+def _idempotency(request: web.Request, fingerprinted: bytes) -> tuple[str, str] | None:
+    given = request.headers.get("Idempotency-Key")
+    if given is None:
+        return None
+    if not 1 <= len(given) <= 255:
+        raise BadRequest("Idempotency-Key: 1 to 255 characters")
+    return commands.idempotency(request[PRINCIPAL].actor, given, fingerprinted)
+
+
+async def listing(request: web.Request) -> web.Response:
+    """GET /v1/runs"""
+    views = await fresh_views(request)
+    filters = {name: request.query[name] for name in view.FILTERS if name in request.query}
+    if filters.get("status", "running") not in STATUSES:
+        raise BadRequest(f"status: expected one of {', '.join(STATUSES)}")
+    reference = filters.get("deployment_id")
+    if reference is not None and not reference.startswith("dep_"):
+        deployment, _ = await deployment_commands.find(request.app[SERVICE].log, reference)
+        filters["deployment_id"] = deployment.id
+    rows = await views.rows(view.listing(tuple(filters)), **filters, **paging(request))
+    blobs = request.app[SERVICE].blobs
+    return answer({"runs": [await shown(blobs, row) for row in rows]})
+
+
+async def get(request: web.Request) -> web.Response:
+    """GET /v1/runs/{run_id}"""
+    return answer(await _shown(request))
+
+
+async def wait(request: web.Request) -> web.Response:
+    """GET /v1/runs/{run_id}/wait: the run once it has ended, or as it stands after `timeout` seconds."""
+    seconds = number(request, "timeout", 30, 0, LONGEST_WAIT_SECONDS)
+    service = request.app[SERVICE]
+    task = asyncio.current_task()
+    assert task is not None
+    service.streams.add(task)
+    try:
+        await _ended(service, request.match_info["run_id"], seconds)
+    except asyncio.CancelledError:
+        if not service.closing:
+            raise
+        raise Unavailable("The server is shutting down; ask again in a moment") from None
+    finally:
+        service.streams.discard(task)
+    return answer(await _shown(request))
+
+
+async def _ended(service: Service, run_id: str, seconds: float) -> Run:
+    """The run once it has ended, or as it stands after a time."""
+    with service.log.follower(service.log.head, (run_id,)) as follower:
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    run, _ = await commands.get(service.log, run_id)
+                    if run.finished:
+                        return run
+                    await follower.next()
+        except TimeoutError:
+            run, _ = await commands.get(service.log, run_id)
+            return run
+
+
+async def cancel(request: web.Request) -> web.Response:
+    """POST /v1/runs/{run_id}/cancel"""
+    service = request.app[SERVICE]
+    run_id = request.match_info["run_id"]
+    await commands.cancel(service.log, run_id, author(request))
+    run = await _ended(service, run_id, CANCEL_WAIT_SECONDS)
+    if not run.finished:
+        return answer({"success": True, "status": run.status, "message": "The run was asked to stop"}, 202)
+    if run.status != "canceled":
+        raise BadRequest(f"Cannot cancel run with status: {run.status}")
+    return answer({"success": True, "status": run.status})
+
+
+async def artifacts(request: web.Request) -> web.Response:
+    """GET /v1/runs/{run_id}/artifacts"""
+    views = await fresh_views(request)
+    run, _ = await commands.get(request.app[SERVICE].log, request.match_info["run_id"])
+    rows = await views.rows(artifacts_view.LIST, run_id=run.id)
+    return answer({"artifacts": [artifacts_view.public(row) for row in rows]})
+
+
+async def artifact(request: web.Request) -> web.StreamResponse:
+    """GET /v1/runs/{run_id}/artifacts/{name}: the bytes. Never rendered on this origin, whatever they are."""
+    views = await fresh_views(request)
+    run_id, name = request.match_info["run_id"], request.match_info["name"]
+    await commands.get(request.app[SERVICE].log, run_id)
+    row = await views.row(artifacts_view.GET, run_id=run_id, name=name)
+    if row is None:
+        raise NotFound(f"Run {run_id} has no artifact {name}")
+    etag = f'"{row["sha256"]}"'
+    if etag in request.headers.get("If-None-Match", ""):
+        return web.Response(status=304, headers={"ETag": etag})
+    filename = quote(name.rpartition("/")[2], safe="")
+    response = web.FileResponse(
+        request.app[SERVICE].blobs.path(row["sha256"]),
+        headers={
+            "Content-Type": row["content_type"],
+            "Content-Disposition": f"attachment; filename*=UTF-8''{filename}",
+            "X-Content-Type-Options": "nosniff",
+            "Content-Security-Policy": "sandbox; default-src 'none'",
+            "Cache-Control": "private, max-age=31536000, immutable",
+            "X-Crewship-Sha256": row["sha256"],
+        },
+    )
+    return response
+
+
+async def _shown(request: web.Request) -> dict[str, Any]:
+    views = await fresh_views(request)
+    run_id = request.match_info["run_id"]
+    row = await views.row(view.GET, id=run_id)
+    if row is None:
+        raise NotFound(f"Run {run_id} not found")
+    return await shown(request.app[SERVICE].blobs, row)
+
+
+async def shown(blobs: BlobStore, row: Row) -> dict[str, Any]:
+    """A run as the API shows it, large values and all."""
+    run = view.public(row)
+    for name, column in (("input", "stored_input"), ("output", "stored_output")):
+        if stored := from_json(row[column]):
+            run[name] = msgspec.json.decode(await asyncio.to_thread(blobs.read, stored["sha256"]))
+    return run

@@ -1,0 +1,249 @@
+"""The composition root: the one place where the parts of a server meet."""
+
+import asyncio
+import logging
+import signal
+import sqlite3
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import psycopg
+import structlog
+from aiohttp import web
+from eventsourcing.persistence import PersistenceError
+
+from crewship.api.app import SHUTDOWN_SECONDS, build
+from crewship.api.context import Service
+from crewship.blobs import BlobStore
+from crewship.commands import keys as key_commands
+from crewship.commands.keys import Keys
+from crewship.config import Settings
+from crewship.datafolder import DataFolder
+from crewship.engine.builder import BuildQueue
+from crewship.engine.environments import LocalBuilder
+from crewship.engine.local import LocalExecutor
+from crewship.engine.scheduler import Scheduler
+from crewship.engine.snapshots import check as check_snapshot
+from crewship.engine.supervisor import Parts
+from crewship.eventlog import Author, EventLog
+from crewship.eventlog.postgres import Doorbell, PostgresKeyStore, open_postgres
+from crewship.eventlog.sqlite import open_sqlite
+from crewship.secrets import KeyRing, SqliteKeyStore, installation_key
+from crewship.views import Views
+from crewship.views.postgres import PostgresViews
+from crewship.views.sqlite import SqliteViews
+from domain.errors import BadRequest, Unavailable
+from projections import access as access_view
+
+KeepKey = Callable[[str, str], object]
+
+logger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that listens."""
+
+    url: str
+    service: Service
+    scheduler: Scheduler
+    executor: LocalExecutor
+    first_key: str | None
+
+
+def serve(settings: Settings, keep_key: KeepKey | None = None) -> None:
+    """Run a server until it is told to stop. `keep_key(url, key)` gets the admin key that a first start makes."""
+    _log_to_stderr()
+    asyncio.run(_serve(settings, keep_key))
+
+
+async def _serve(settings: Settings, keep_key: KeepKey | None) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signal_number, stop.set)
+    async with running(settings) as server:
+        if server.first_key and keep_key:
+            keep_key(server.url, server.first_key)
+        _greet(server, settings)
+        await stop.wait()
+        logger.info("stopping: no new work, streams end, runs go on in their sandboxes", drain=settings.drain)
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Server]:
+    """A whole server, from its data folder to its socket; stopped in good order at the end of the block."""
+    async with AsyncExitStack() as stack:
+        folder = DataFolder.claim(settings.data)
+        stack.callback(folder.release)
+        installation = installation_key(folder.path / "installation.key")
+        log = await opened_log(settings, installation, stack)
+        views = await opened_views(settings, log, stack)
+        blobs = BlobStore(folder.path / "blobs")
+        await asyncio.to_thread(blobs.open)
+        keys = Keys(log, settings.admin_key, installation)
+        service = Service(
+            settings=settings,
+            log=log,
+            views=views,
+            blobs=blobs,
+            keys=keys,
+            check_snapshot=check_snapshot,
+            unhealthy=lambda: "starting",
+        )
+        sockets = await _listen(settings, service, stack)
+        url = settings.public_url or _url(settings.host, sockets)
+        builder = LocalBuilder(folder.path)
+        executor = await _opened_executor(settings, folder, builder, stack)
+        parts = Parts(
+            log=log,
+            blobs=blobs,
+            keys=keys,
+            executor=executor,
+            server_id=folder.identity.server_id,
+            epoch=folder.identity.epoch,
+            api_url=url,
+        )
+        identity = folder.identity
+        builds = BuildQueue(
+            log, views, blobs, builder, server_id=identity.server_id, epoch=identity.epoch, most=settings.builds
+        )
+        scheduler = Scheduler(parts, views, settings.concurrency)
+        await builds.open()
+        stack.push_async_callback(builds.close)
+        await scheduler.open()
+        stack.push_async_callback(scheduler.close, settings.drain)
+        first_key = await _first_key(settings, log, views, identity.server_id)
+        service.unhealthy = lambda: _unhealthy(log, views, builds, scheduler)
+        try:
+            yield Server(url, service, scheduler, executor, first_key)
+        finally:
+            service.closing = True
+
+
+async def opened_log(settings: Settings, installation: bytes, stack: AsyncExitStack) -> EventLog:
+    """The log that the settings name, open until the stack unwinds."""
+    try:
+        if settings.log == "sqlite":
+            store = await asyncio.to_thread(SqliteKeyStore, settings.data / "keys.db")
+            recorder = await asyncio.to_thread(open_sqlite, settings.data / "log.db")
+            log = EventLog(recorder, KeyRing(store, installation), shared=False)
+        else:
+            shared_store = await asyncio.to_thread(PostgresKeyStore, settings.log)
+            shared_recorder = await asyncio.to_thread(open_postgres, settings.log)
+            log = EventLog(shared_recorder, KeyRing(shared_store, installation), shared=True)
+        await log.open()
+    except (PersistenceError, sqlite3.Error, psycopg.Error) as fault:
+        raise Unavailable(f"The log cannot be opened: {fault}") from fault
+    stack.push_async_callback(log.close)
+    if settings.log != "sqlite":
+        loop = asyncio.get_running_loop()
+
+        def ring() -> None:
+            loop.call_soon_threadsafe(log.ring)
+
+        bell = Doorbell(settings.log, "stored_events", ring)
+        stack.push_async_callback(asyncio.to_thread, bell.close)
+    return log
+
+
+async def opened_views(settings: Settings, log: EventLog, stack: AsyncExitStack) -> Views:
+    """The views of that log, caught up, open until the stack unwinds."""
+    store = SqliteViews(settings.data / "views.db") if settings.log == "sqlite" else PostgresViews(settings.log)
+    views = Views(store, log)
+    await views.open()
+    stack.push_async_callback(views.close)
+    return views
+
+
+async def _opened_executor(
+    settings: Settings, folder: DataFolder, builder: LocalBuilder, stack: AsyncExitStack
+) -> LocalExecutor:
+    if settings.executor == "docker":
+        raise BadRequest("--executor docker is not built yet; use local (or auto, which takes it)")
+    executor = LocalExecutor(folder.path, builder, folder.identity.server_id)
+    await executor.open()
+    stack.push_async_callback(executor.close)
+    if executor.warning:
+        logger.warning(executor.warning)
+    return executor
+
+
+async def _listen(settings: Settings, service: Service, stack: AsyncExitStack) -> list[tuple[str, int]]:
+    runner = web.AppRunner(build(service), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    site = web.TCPSite(runner, settings.host, settings.port)
+    try:
+        await site.start()
+    except OSError as fault:
+        where = f"{settings.host}:{settings.port}"
+        raise Unavailable(f"Cannot listen on {where}: {fault.strerror}; choose another with --port") from None
+    return [(str(address[0]), int(address[1])) for address in runner.addresses]
+
+
+def _url(host: str, sockets: list[tuple[str, int]]) -> str:
+    shown = "127.0.0.1" if host in ("0.0.0.0", "::", "") else host  # noqa: S104 compared, not bound
+    return f"http://{f'[{shown}]' if ':' in shown else shown}:{sockets[0][1]}"
+
+
+async def _first_key(settings: Settings, log: EventLog, views: Views, server_id: str) -> str | None:
+    """The admin key of an installation that has no key yet, unless the operator brings one."""
+    await views.reached(log.appended, timeout=60)
+    if settings.admin_key or await views.rows(access_view.LIST, limit=1, offset=0):
+        return None
+    _, key = await key_commands.create(log, "admin", ["admin"], None, Author(f"server:{server_id}"))
+    return key
+
+
+def _unhealthy(log: EventLog, views: Views, builds: BuildQueue, scheduler: Scheduler) -> str | None:
+    healthy = {
+        "the log": log.healthy,
+        "the views": views.healthy,
+        "the build queue": builds.healthy,
+        "the scheduler": scheduler.healthy,
+    }
+    return next((f"{name} stopped working" for name, well in healthy.items() if not well), None)
+
+
+def _greet(server: Server, settings: Settings) -> None:
+    lines = [f"Crewship listens on {server.url}", f"data      {settings.data}"]
+    lines.append(f"log       {'log.db in the data folder' if settings.log == 'sqlite' else 'PostgreSQL'}")
+    isolated = "no isolation" if server.executor.warning else "bubblewrap"
+    lines.append(f"sandbox   local, {isolated}, limits by {server.executor.limits_by}")
+    if server.first_key:
+        lines.append(f"admin key {server.first_key}")
+        lines.append("          shown once; the command line on this machine is logged in with it")
+    sys.stderr.write("\n".join(lines) + "\n")
+    sys.stderr.flush()
+
+
+def rebuild_views(settings: Settings) -> int:
+    """Make the views of a stopped server anew from its log; returns the number of events read."""
+    return asyncio.run(_rebuild_views(settings))
+
+
+async def _rebuild_views(settings: Settings) -> int:
+    async with AsyncExitStack() as stack:
+        folder = DataFolder.claim(settings.data)
+        stack.callback(folder.release)
+        log = await opened_log(settings, installation_key(folder.path / "installation.key"), stack)
+        views = await opened_views(settings, log, stack)
+        return await views.rebuild()
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+    tty = sys.stderr.isatty()
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.dev.ConsoleRenderer(colors=True) if tty else structlog.processors.format_exc_info,
+            *(() if tty else (structlog.processors.JSONRenderer(),)),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

@@ -1,0 +1,128 @@
+"""API keys: handing them out, checking them.
+
+A key reads `csk_<id>_<secret>`: the id finds its stream, the secret (40 characters, 206 bits) is compared by its hash in
+constant time. A run's own key reads `csr_<run id>_<proof>`, where the proof is an HMAC of the run's id under a secret of
+the installation: it is stored nowhere and ends with the run.
+"""
+
+import hashlib
+import hmac
+from datetime import datetime
+
+import msgspec
+
+from crewship import clock, ids
+from crewship.commands.deciding import decide
+from crewship.eventlog import Author, Change, EventLog, StreamMoved
+from domain import access as rules
+from domain import run as run_rules
+from domain.access import IMPLIED, KeyUsed, Scope
+from domain.errors import NotFound, Unauthorized
+
+SECRET_CHARACTERS = 40
+PREFIX = "csk"
+RUN_PREFIX = "csr"
+
+
+class Principal(msgspec.Struct, frozen=True, kw_only=True):
+    """Who makes a request: what the log names them, and what they may do. A run may only see itself."""
+
+    actor: str
+    scopes: frozenset[Scope]
+    run_id: str | None = None
+
+
+class Keys:
+    """Checks what a request presents. Remembers when each key's use was last noted: at most once an hour a key."""
+
+    def __init__(self, log: EventLog, admin_key: str | None, installation: bytes) -> None:
+        self._log = log
+        self._admin = hashlib.sha256(admin_key.encode()).digest() if admin_key else None
+        self._secret = hmac.digest(installation, b"run keys and stream tokens", "sha256")
+        self._noted: dict[str, datetime] = {}
+
+    async def authenticate(self, presented: str) -> Principal:
+        """Who presents this key; raises Unauthorized."""
+        if self._admin and hmac.compare_digest(hashlib.sha256(presented.encode()).digest(), self._admin):
+            return Principal(actor="key:operator", scopes=IMPLIED["admin"])
+        prefix, _, rest = presented.partition("_")
+        if prefix == PREFIX:
+            return await self._by_key(rest)
+        if prefix == RUN_PREFIX:
+            return await self._by_run_key(rest)
+        raise Unauthorized("Invalid API key")
+
+    async def _by_key(self, rest: str) -> Principal:
+        key_id, _, secret = rest.partition("_")
+        stream = f"key_{key_id}"
+        key, _ = await self._log.load(stream, rules.evolve) if key_id.isalnum() else (None, 0)
+        expected = key.secret_sha256 if key else "0" * 64
+        if not hmac.compare_digest(_hash(secret), expected) or key is None:
+            raise Unauthorized("Invalid API key")
+        now = clock.now()
+        rules.check(key, now)
+        await self._note_use(key.id, now)
+        return Principal(actor=f"key:{key.id}", scopes=key.scopes)
+
+    async def _by_run_key(self, rest: str) -> Principal:
+        run_id, _, proof = rest.rpartition("_")
+        if not hmac.compare_digest(self._proof(run_id).encode(), proof.encode(errors="replace")):
+            raise Unauthorized("Invalid API key")
+        run, _ = await self._log.load(run_id, run_rules.evolve)
+        if run is None or run.finished:
+            raise Unauthorized("This key ended with its run")
+        return Principal(actor=f"run:{run_id}", scopes=IMPLIED["read"], run_id=run_id)
+
+    def of_run(self, run_id: str) -> str:
+        """The key that a run's own code gets."""
+        return f"{RUN_PREFIX}_{run_id}_{self._proof(run_id)}"
+
+    def sign(self, text: str) -> str:
+        """A proof that this installation wrote the text."""
+        return hmac.new(self._secret, f"token\0{text}".encode(), "sha256").hexdigest()
+
+    def verify(self, text: str, proof: str) -> bool:
+        """Whether this installation wrote the text; compared in constant time."""
+        return hmac.compare_digest(self.sign(text).encode(), proof.encode(errors="replace"))
+
+    def _proof(self, run_id: str) -> str:
+        return hmac.new(self._secret, f"run\0{run_id}".encode(), "sha256").hexdigest()[:48]
+
+    async def _note_use(self, key_id: str, now: datetime) -> None:
+        noted = self._noted.get(key_id)
+        if noted is not None and now - noted < rules.USE_NOTED_EVERY:
+            return
+        self._noted[key_id] = now
+        _, at = await self._log.load(key_id, rules.evolve)
+        try:
+            await self._log.append(Change(key_id, at, [KeyUsed(key_id=key_id)]), author=Author(f"key:{key_id}"))
+        except StreamMoved:
+            self._noted.pop(key_id, None)  # noted by the next use
+
+
+async def create(
+    log: EventLog, name: str, scopes: list[Scope], expires_at: datetime | None, author: Author
+) -> tuple[str, str]:
+    """Hand out a key; returns its id and the key itself, which nobody can see again."""
+    key_id = ids.new("key")
+    secret = ids.random_text(SECRET_CHARACTERS)
+    created = rules.create(key_id, name, scopes, _hash(secret), expires_at, clock.now())
+    await log.append(Change(key_id, 0, created), author=author)
+    return key_id, f"{PREFIX}_{key_id.removeprefix('key_')}_{secret}"
+
+
+async def revoke(log: EventLog, key_id: str, author: Author) -> None:
+    """Make a key open nothing any more."""
+
+    async def attempt() -> None:
+        key, at = await log.load(key_id, rules.evolve) if key_id.startswith("key_") else (None, 0)
+        if key is None:
+            raise NotFound(f"API key {key_id} not found")
+        if revoked := rules.revoke(key):
+            await log.append(Change(key_id, at, revoked), author=author)
+
+    await decide(attempt)
+
+
+def _hash(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()

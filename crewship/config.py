@@ -1,0 +1,75 @@
+"""Settings of a server: from the command line, else from the environment, else the default. The one reader of os.environ."""
+
+import os
+import re
+from pathlib import Path
+from typing import Literal, Self
+
+import msgspec
+
+from domain.errors import BadRequest
+
+ExecutorChoice = Literal["auto", "local", "docker"]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """How a server runs. Sizes in bytes, times in seconds."""
+
+    data: Path
+    host: str = "127.0.0.1"
+    port: int = 4700
+    log: str = "sqlite"
+    executor: ExecutorChoice = "auto"
+    admin_key: str | None = None
+    cors_origins: tuple[str, ...] = ()
+    concurrency: int = 8
+    builds: int = 2
+    drain: float = 0.0
+    upload_limit: int = 256 * 1024 * 1024
+    public_url: str | None = None
+    login: bool = True
+
+    @classmethod
+    def load(
+        cls,
+        *,
+        host: str | None = None,
+        port: int | None = None,
+        data: str | None = None,
+        executor: str | None = None,
+        log: str | None = None,
+        drain: str | None = None,
+    ) -> Self:
+        """Settings from what was given, else from CREWSHIP_…; raises BadRequest that names the setting at fault."""
+        env = os.environ
+        given = {
+            "data": Path(data or env.get("CREWSHIP_DATA") or ".data").expanduser().absolute(),
+            "host": host or env.get("CREWSHIP_HOST"),
+            "port": port if port is not None else env.get("CREWSHIP_PORT"),
+            "executor": executor or env.get("CREWSHIP_EXECUTOR"),
+            "log": log or env.get("CREWSHIP_LOG"),
+            "admin_key": env.get("CREWSHIP_ADMIN_KEY"),
+            "cors_origins": tuple(filter(None, re.split(r"[,\s]+", env.get("CREWSHIP_CORS_ORIGINS", "")))),
+            "concurrency": env.get("CREWSHIP_CONCURRENCY"),
+            "builds": env.get("CREWSHIP_BUILDS"),
+            "drain": duration(drain) if drain else None,
+            "public_url": env.get("CREWSHIP_PUBLIC_URL"),
+        }
+        present = {name: value for name, value in given.items() if value not in (None, "")}
+        try:
+            settings = msgspec.convert(present, cls, strict=False)
+        except msgspec.ValidationError as error:
+            raise BadRequest(f"A setting is wrong: {error}") from None
+        if settings.log != "sqlite" and not settings.log.startswith(("postgresql://", "postgres://")):
+            raise BadRequest("--log takes a URL that begins with postgresql://, or nothing for SQLite in the data folder")
+        if settings.concurrency < 1 or settings.builds < 1:
+            raise BadRequest("CREWSHIP_CONCURRENCY and CREWSHIP_BUILDS are at least 1")
+        return settings
+
+
+def duration(text: str) -> float:
+    """Seconds of a text like `90s`, `5m`, `1h`; a bare number is seconds."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?", text.strip())
+    if match is None:
+        raise BadRequest(f"{text!r} is not a duration: write it like 90s, 5m or 1h")
+    return float(match[1]) * {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, None: 1}[match[2]]

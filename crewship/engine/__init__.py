@@ -1,0 +1,1 @@
+"""What makes a run happen: it follows the log, starts sandboxes, and records what they say."""

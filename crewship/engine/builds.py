@@ -1,0 +1,206 @@
+"""One build's workplace: a private copy of the project, and uv working on it in a sandbox of its own.
+
+A build runs code that is not ours (setup.py, build backends), so it sees no more than a run does: its project, what it
+makes, the cache of its deployment, and the index settings that the operator gave the server for builds.
+"""
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from pathlib import Path
+
+import uv
+
+from crewship.engine import bubblewrap
+from crewship.engine.bubblewrap import Jail, Mount
+from crewship.engine.executor import BuildFailed
+
+MAXIMUM_LINES = 10_000
+MAXIMUM_LINE = 4_096  # characters
+
+_CREDENTIALS = re.compile(r"://[^/\s@]+@")
+_ERROR = re.compile(r"^\s*(error\b|\u00d7)", re.IGNORECASE)
+_DRAWING = re.compile(r"[\s│├╰─▶\u00d7]+")
+
+# What of the server's environment a build may know: where packages come from, and whom TLS trusts.
+_SETTINGS = re.compile(
+    r"UV_(DEFAULT_INDEX|INDEX(_.+)?|EXTRA_INDEX_URL|FIND_LINKS|NO_INDEX|OFFLINE|NATIVE_TLS|SYSTEM_CERTS|INSECURE_HOST"
+    r"|HTTP_TIMEOUT|HTTP_RETRIES|KEYRING_PROVIDER|EXCLUDE_NEWER|CONCURRENT_.+|PRERELEASE|INDEX_STRATEGY)"
+    r"|PIP_(INDEX_URL|EXTRA_INDEX_URL|FIND_LINKS|CERT|TRUSTED_HOST|DEFAULT_TIMEOUT)"
+    r"|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE"
+    r"|(HTTP|HTTPS|ALL|NO)_PROXY|(http|https|all|no)_proxy"
+)
+# uv does not read pip's variables; who set those means them all the same. (pip separates by spaces, uv by commas.)
+_FROM_PIP = {
+    "PIP_INDEX_URL": "UV_DEFAULT_INDEX",
+    "PIP_EXTRA_INDEX_URL": "UV_EXTRA_INDEX_URL",
+    "PIP_FIND_LINKS": "UV_FIND_LINKS",
+    "PIP_CERT": "SSL_CERT_FILE",
+}
+_NAMES_FILES = (
+    *("UV_FIND_LINKS", "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX_URL", "UV_INDEX", "UV_INDEX_URL", "PIP_FIND_LINKS"),
+    *("PIP_CERT", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+)
+
+
+def settings(environ: Mapping[str, str]) -> dict[str, str]:
+    """Of the operator's environment what a build gets to see."""
+    given = {name: value for name, value in environ.items() if _SETTINGS.fullmatch(name) and value}
+    for theirs, ours in _FROM_PIP.items():
+        if theirs in given:
+            given.setdefault(ours, ",".join(given[theirs].split()))
+    return given
+
+
+def named_files(given: Mapping[str, str]) -> list[Path]:
+    """The files and folders of the host that the settings name."""
+    found: dict[Path, None] = {}
+    for name in _NAMES_FILES:
+        for part in re.split(r"[,\s:]+(?!//)", given.get(name, "").replace("file://", "")):
+            path = Path(part)
+            if path.is_absolute() and path.exists():
+                found[path] = None
+    return list(found)
+
+
+class Workplace:
+    """Where the steps of one build run.
+
+    `places` are what a build sees beside the system, by the name in `/`: source, venv, site, cache, tmp, each a folder
+    of the host that the build may write to. Without a sandbox (`confined` false) the steps see the host's own paths.
+    """
+
+    def __init__(
+        self,
+        *,
+        places: Mapping[str, Path],
+        reads: Sequence[Path],
+        identities: Path,
+        identity: int | None,
+        confined: bool,
+        environ: Mapping[str, str],
+        deadline: float,
+    ) -> None:
+        self._places = dict(places)
+        self._confined = confined
+        self._identity = identity
+        self._deadline = deadline
+        self._environ = self._environment(environ)
+        self._jail = Jail(
+            mounts=tuple(self._mounts(reads, environ)),
+            directory="/source",
+            identities=identities,
+            network=True,
+            identity=identity,
+            bound=True,
+        )
+        self._tail: list[str] = []
+        self._lines = 0
+
+    def path(self, name: str) -> str:
+        """Where the steps find one of the places."""
+        return f"/{name}" if self._confined else str(self._places[name])
+
+    async def uv(self, *arguments: str) -> AsyncGenerator[str, None]:
+        """Run uv in the source's folder and yield what it says. Raises BuildFailed with its last error."""
+        program = "/uv" if self._confined else uv.find_uv_bin()
+        self._tail.clear()
+        status = 0
+        process = await self._start([program, *arguments])
+        try:
+            async for line in self._read(process):
+                yield line
+            status = await asyncio.wait_for(process.wait(), self._left())
+        except TimeoutError:
+            raise BuildFailed("the build took too long and was ended") from None
+        finally:
+            await _end(process)
+        if status != 0:
+            raise BuildFailed(_reason(self._tail) or f"uv {arguments[0]} ended with status {status}")
+
+    async def _start(self, program: list[str]) -> asyncio.subprocess.Process:
+        if self._confined:
+            # What the steps see is set inside: the sandbox begins with an empty environment.
+            assign = [f"{name}={value}" for name, value in self._environ.items()]
+            program = bubblewrap.command(self._jail, ["/usr/bin/env", *assign, *program])
+        return await asyncio.create_subprocess_exec(
+            *program,
+            env=bubblewrap.environment() if self._confined else self._environ,
+            cwd="/" if self._confined else self._places["source"],
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    async def _read(self, process: asyncio.subprocess.Process) -> AsyncGenerator[str, None]:
+        assert process.stdout is not None
+        rest = ""
+        while data := await asyncio.wait_for(process.stdout.read(65_536), self._left()):
+            *complete, rest = (rest + data.decode(errors="replace")).split("\n")
+            rest = rest[:MAXIMUM_LINE]
+            for raw in complete:
+                if line := self._said(raw):
+                    yield line
+        if rest and (line := self._said(rest)):
+            yield line
+
+    def _said(self, raw: str) -> str | None:
+        """A line as it may be shown; None when there have been too many."""
+        line = _CREDENTIALS.sub("://***@", raw.rstrip()[:MAXIMUM_LINE])
+        self._tail = [*self._tail[-40:], line]
+        self._lines += 1
+        if self._lines > MAXIMUM_LINES:
+            return "… more output than is kept" if self._lines == MAXIMUM_LINES + 1 else None
+        return line or None
+
+    def _left(self) -> float:
+        return max(0.0, self._deadline - asyncio.get_running_loop().time())
+
+    def _environment(self, given: Mapping[str, str]) -> dict[str, str]:
+        venv = self.path("venv")
+        return {
+            **given,
+            "PATH": f"{venv}/bin:/usr/local/bin:/usr/bin:/bin",
+            "HOME": self.path("tmp"),
+            "TMPDIR": self.path("tmp"),
+            "LANG": "C.UTF-8",
+            "VIRTUAL_ENV": venv,
+            "UV_CACHE_DIR": self.path("cache"),
+            "UV_LINK_MODE": "copy",  # a hard link would let a later build change what stands
+            "UV_NO_PROGRESS": "1",
+            "UV_PYTHON_DOWNLOADS": "never",
+            "NO_COLOR": "1",
+        }
+
+    def _mounts(self, reads: Sequence[Path], given: Mapping[str, str]) -> list[Mount]:
+        mounts = [Mount(path, f"/{name}", writable=True) for name, path in self._places.items()]
+        mounts.append(Mount(Path(uv.find_uv_bin()), "/uv"))
+        for path in (*reads, *named_files(given)):
+            if not path.is_relative_to("/usr"):  # which is seen anyway
+                mounts.append(Mount(path, str(path)))
+        return mounts
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """End the step and all it started, and wait until nothing of it writes any more."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
+    if process.stdout is not None:
+        # Its end is read when the last process that could write to it is dead.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(5):
+                while await process.stdout.read(65_536):
+                    pass
+
+
+def _reason(tail: Sequence[str]) -> str:
+    """The last error among uv's last lines, as one line."""
+    starts = [index for index, line in enumerate(tail) if _ERROR.match(line)]
+    chosen = tail[starts[-1] :] if starts else tail[-1:]
+    return " ".join(_DRAWING.sub(" ", line).strip() for line in chosen).strip()[:500]

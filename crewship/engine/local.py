@@ -1,0 +1,243 @@
+"""Runs on this machine: each in a bubblewrap sandbox of its own that goes on when the server ends."""
+
+import asyncio
+import compileall
+import contextlib
+import hashlib
+import os
+import re
+import secrets
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from crewship.engine import cgroups, sandboxes
+from crewship.engine.cgroups import Cgroups
+from crewship.engine.environments import LocalBuilder
+from crewship.engine.executor import Launch, LaunchFailed
+from crewship.engine.journal import Bell, Holder
+from crewship.engine.sandboxes import LocalSandbox, Note
+from crewship.engine.starting import Start
+
+RUNNER = Path(__file__).parent.parent / "runner" / "python"
+
+_BEGIN = 30.0  # seconds that a sandbox may take until its guard says its first word
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+
+# Users that runs are where the server is root.
+_FIRST_IDENTITY = 400_000
+_IDENTITIES = 100_000
+
+
+class _Child:
+    """A process that this server started: reaped as soon as it ends, without anybody waiting for it."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+        self._process = process
+        self.holder = Holder(process.pid, os.pidfd_open(process.pid))
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self.holder.descriptor, self._reap)
+
+    @property
+    def ended(self) -> bool:
+        return self._process.poll() is not None
+
+    def _reap(self) -> None:
+        self._process.poll()
+        self._loop.remove_reader(self.holder.descriptor)
+
+    def release(self) -> None:
+        """Let it go its own way."""
+        self._loop.remove_reader(self.holder.descriptor)
+        self.holder.close()
+        if self._process.poll() is None:
+            self._process.returncode = 0  # it is meant to outlive us: Popen must not complain that it does
+
+
+class LocalExecutor:
+    """See Executor. `data` is the server's folder, `server_id` its name among servers of this machine.
+
+    After `open`: `warning` says if runs are not isolated here, `limits_by` what bounds their memory ("cgroup v1",
+    "cgroup v2", or "guard": the first process of the sandbox, which looks several times a second).
+    """
+
+    def __init__(self, data: Path, builder: LocalBuilder, server_id: str) -> None:
+        self.warning: str | None = None
+        self.limits_by = "guard"
+        self._runs = data / "runs"
+        self._runners = data / "runner"
+        self._builder = builder
+        self._server_id = server_id
+        self._as_root = os.geteuid() == 0
+        self._groups: Cgroups | None = None
+        self._runner = RUNNER
+        self._identities: set[int] = set()
+        self._children: dict[str, _Child] = {}
+
+    async def open(self) -> None:
+        """See Executor.open."""
+        problem = await self._builder.problem()
+        if problem is not None:
+            self.warning = (
+                f"bubblewrap does not work here ({problem}): runs are NOT isolated, "
+                "their code has the rights of this server and sees what it sees"
+            )
+        await asyncio.to_thread(self._prepare)
+
+    def _prepare(self) -> None:
+        self._runs.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._runner = _install(RUNNER, self._runners)
+        self._groups = cgroups.find(self._server_id)
+        self.limits_by = "guard" if self._groups is None else f"cgroup v{self._groups.version}"
+        sandboxes.sweep(self._runs)
+        for folder in self._folders():
+            if sandboxes.began(folder):
+                note = sandboxes.read_note(folder)
+                self._identities.update({note.identity} if note and note.identity is not None else ())
+            else:
+                _clear(folder)
+
+    async def close(self) -> None:
+        """See Executor.close."""
+        while self._children:
+            self._children.popitem()[1].release()
+        if self._groups is not None:
+            await asyncio.to_thread(self._groups.leave)
+
+    async def launch(self, launch: Launch) -> LocalSandbox:
+        """See Executor.launch."""
+        # The steps block in threads that cannot be interrupted: a launch that is cancelled ends first, then is undone.
+        starting = asyncio.ensure_future(self._launch(launch))
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            with contextlib.suppress(LaunchFailed, asyncio.CancelledError):
+                await (await starting).remove()
+            raise
+
+    async def _launch(self, launch: Launch) -> LocalSandbox:
+        if not _NAME.fullmatch(launch.run_id):
+            raise LaunchFailed(f"not a run's id: {launch.run_id!r}")
+        built = await asyncio.to_thread(self._builder.find, launch.order)
+        if built is None:
+            raise LaunchFailed(f"version {launch.order.version_id} is not built on this server, or its Python is gone")
+        folder = self._runs / launch.run_id
+        try:
+            await asyncio.to_thread(folder.mkdir, mode=0o700)
+        except FileExistsError:
+            raise LaunchFailed(f"run {launch.run_id} was started before") from None
+        identity = self._take_identity()
+        try:
+            return await self._start(Start(folder, launch, built, self._runner), identity)
+        except (OSError, subprocess.SubprocessError, LaunchFailed) as failure:
+            await asyncio.to_thread(_clear, folder)
+            self._release(launch.run_id, identity)
+            raise LaunchFailed(str(failure)) from failure
+
+    async def _start(self, start: Start, identity: int | None) -> LocalSandbox:
+        folder = start.folder
+        with contextlib.closing(start):
+            note = await asyncio.to_thread(self._furnish, start, identity)
+            process = await asyncio.to_thread(start.spawn, note, self._builder.identities)
+        child = self._children[folder.name] = _Child(process)
+        try:
+            await _begun(folder, child)
+        except LaunchFailed:
+            await LocalSandbox(folder, note, leader=child.holder, removed=self._forget).kill()
+            raise
+        return LocalSandbox(folder, note, leader=child.holder, removed=self._forget)
+
+    def _furnish(self, start: Start, identity: int | None) -> Note:
+        start.hold()
+        groups = [] if self._groups is None else self._groups.create(start.folder.name, start.bounds())
+        note = Note(identity=identity, groups=[str(group) for group in groups], confined=self.warning is None)
+        (start.folder / "note.json").write_bytes(msgspec.json.encode(note))
+        start.furnish(identity)
+        return note
+
+    def _take_identity(self) -> int | None:
+        """A user that no other run is; None where the server cannot become another user, or it would not help."""
+        if not self._as_root or self.warning is not None:
+            return None
+        digest = hashlib.sha256(self._server_id.encode()).digest()  # so that two servers do not meet
+        first = int.from_bytes(digest[:4])
+        for number in range(_IDENTITIES):
+            identity = _FIRST_IDENTITY + (first + number) % _IDENTITIES
+            if identity not in self._identities:
+                self._identities.add(identity)
+                return identity
+        raise LaunchFailed("too many runs at once")
+
+    def _forget(self, sandbox: LocalSandbox) -> None:
+        self._release(sandbox.run_id, sandbox.note.identity)
+
+    def _release(self, run_id: str, identity: int | None) -> None:
+        if child := self._children.pop(run_id, None):
+            child.release()
+        if identity is not None:
+            self._identities.discard(identity)
+
+    async def find(self, run_id: str) -> LocalSandbox | None:
+        """See Executor.find."""
+        folder = self._runs / run_id
+        if not _NAME.fullmatch(run_id) or not await asyncio.to_thread(folder.is_dir):
+            return None
+        if not await asyncio.to_thread(sandboxes.began, folder):
+            await asyncio.to_thread(_clear, folder)
+            return None
+        note = await asyncio.to_thread(sandboxes.read_note, folder)
+        return None if note is None else LocalSandbox(folder, note, removed=self._forget)
+
+    async def held(self) -> list[str]:
+        """See Executor.held."""
+        return [folder.name for folder in await asyncio.to_thread(self._folders)]
+
+    def _folders(self) -> list[Path]:
+        return sorted(folder for folder in self._runs.iterdir() if _NAME.fullmatch(folder.name))
+
+
+def _clear(folder: Path) -> None:
+    """Remove a run's folder and cgroups, of a run that never began or has ended. Blocks."""
+    note = sandboxes.read_note(folder)
+    cgroups.remove(map(Path, note.groups if note else ()))
+    sandboxes.discard(folder)
+
+
+async def _begun(folder: Path, child: _Child) -> None:
+    """Return when the guard has said its first word. Raises LaunchFailed if it never will."""
+    deadline = asyncio.get_running_loop().time() + _BEGIN
+    with contextlib.closing(Bell(folder / "bell", child.holder)) as bell:
+        while True:
+            ended = child.ended
+            if (folder / "journal").stat().st_size > 0:
+                return
+            if ended or asyncio.get_running_loop().time() > deadline:
+                said = (folder / "errors").read_text(errors="replace").strip()[-500:]
+                raise LaunchFailed("the sandbox did not start: " + (said or "its first process ended without a word"))
+            await bell.wait()
+
+
+def _install(source: Path, target: Path) -> Path:
+    """A copy of the runner that stays as it is while runs use it, whatever becomes of the installed package. Blocks."""
+    files = {file.relative_to(source): file.read_bytes() for file in sorted(_sources(source))}
+    digest = hashlib.sha256(repr(files).encode()).hexdigest()[:16]
+    if not (target / digest).is_dir():
+        fresh = target / f".{digest}-{secrets.token_hex(4)}"
+        for name, content in files.items():
+            (fresh / name).parent.mkdir(parents=True, exist_ok=True)
+            (fresh / name).write_bytes(content)
+            (fresh / name).chmod(0o644)
+        for folder in (fresh, *(found for found in fresh.rglob("*") if found.is_dir())):
+            folder.chmod(0o755)
+        compileall.compile_dir(fresh, quiet=2)  # nobody can later: it is mounted for reading alone
+        with contextlib.suppress(OSError):  # another server was quicker
+            fresh.rename(target / digest)
+        shutil.rmtree(fresh, ignore_errors=True)
+    return target / digest
+
+
+def _sources(folder: Path) -> Iterator[Path]:
+    return (file for file in folder.rglob("*") if file.is_file() and "__pycache__" not in file.parts)

@@ -1,0 +1,170 @@
+"""Decides which pending run starts when: oldest first, within the limits of the server and of each deployment."""
+
+import asyncio
+from collections import Counter, OrderedDict
+from datetime import datetime, timedelta
+
+import msgspec
+import structlog
+
+from crewship import clock
+from crewship.commands import deployments, runs
+from crewship.commands.deciding import insist
+from crewship.engine.following import follow
+from crewship.engine.supervisor import Parts, Supervisor
+from crewship.eventlog import Author, Change
+from crewship.views import Views
+from domain import run as rules
+from domain.errors import DomainError
+from domain.event import Recorded
+from domain.manifest import DeploymentManifest
+from domain.run import RunCanceled, RunRequested
+from projections import runs as view
+
+EXPIRY_LOOK_SECONDS = 1.0
+CATCH_UP_SECONDS = 60.0
+
+logger = structlog.get_logger(__name__)
+
+
+class Pending(msgspec.Struct, frozen=True):
+    """A run that waits for its turn."""
+
+    run_id: str
+    deployment_id: str
+    most_at_once: int
+    expires_at: datetime
+
+
+class Scheduler:
+    """Follows the log for runs, and gives each a supervisor when its turn comes."""
+
+    def __init__(self, parts: Parts, views: Views, concurrency: int) -> None:
+        self._parts = parts
+        self._views = views
+        self._concurrency = concurrency
+        self._waiting: OrderedDict[str, Pending] = OrderedDict()
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._of_deployment: Counter[str] = Counter()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._draining = False
+
+    async def open(self) -> None:
+        """Take up the unfinished runs of a former life, clear away what no run needs any more, then follow the log."""
+        after = self._parts.log.head
+        await self._views.reached(after, CATCH_UP_SECONDS)
+        unfinished = await self._views.rows(view.UNFINISHED)
+        await self._clear_away({row["id"] for row in unfinished})
+        for row in unfinished:
+            run, _ = await runs.get(self._parts.log, row["id"])
+            if run.server_id == self._parts.server_id:
+                self._supervise(run.id, run.deployment_id)
+            elif run.server_id is None:
+                await self._enqueue(run.id, run.deployment_id, run.version_id, datetime.fromisoformat(row["created_at"]))
+        self._tasks = [
+            asyncio.create_task(follow(self._parts.log, after, self._notice), name="scheduler"),
+            asyncio.create_task(self._expire(), name="scheduler expiry"),
+        ]
+        self._fill()
+
+    async def close(self, drain: float = 0.0) -> None:
+        """Start nothing more; wait for what runs at most `drain` seconds, then let go of it: its sandboxes go on."""
+        self._draining = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._running and drain:
+            await asyncio.wait(self._running.values(), timeout=drain)
+        for task in list(self._running.values()):
+            task.cancel()
+        await asyncio.gather(*self._running.values(), return_exceptions=True)
+
+    @property
+    def healthy(self) -> bool:
+        """Whether new runs are being noticed."""
+        return bool(self._tasks) and not any(task.done() for task in self._tasks)
+
+    async def _clear_away(self, unfinished: set[str]) -> None:
+        for run_id in await self._parts.executor.held():
+            if run_id in unfinished:
+                continue
+            sandbox = await self._parts.executor.find(run_id)
+            if sandbox is not None:
+                logger.info("removing what a finished run left behind", run_id=run_id)
+                await sandbox.kill()
+                await sandbox.remove()
+
+    async def _notice(self, events: list[Recorded]) -> None:
+        for recorded in events:
+            match recorded.event:
+                case RunRequested() as run:
+                    await self._enqueue(run.run_id, run.deployment_id, run.version_id, recorded.at)
+                case RunCanceled(run_id=run_id):
+                    self._waiting.pop(run_id, None)
+        self._fill()
+
+    async def _enqueue(self, run_id: str, deployment_id: str, version_id: str, created_at: datetime) -> None:
+        if run_id in self._waiting or run_id in self._running:
+            return
+        version, _ = await deployments.version(self._parts.log, version_id)
+        limits = msgspec.convert(version.manifest, DeploymentManifest).limits
+        expires_at = created_at + timedelta(seconds=limits.queue_timeout)
+        self._waiting[run_id] = Pending(run_id, deployment_id, limits.max_concurrency, expires_at)
+
+    def _fill(self) -> None:
+        """Start what may start."""
+        if self._draining or len(self._running) >= self._concurrency:
+            return
+        for pending in list(self._waiting.values()):
+            if len(self._running) >= self._concurrency:
+                return
+            if 0 < pending.most_at_once <= self._of_deployment[pending.deployment_id]:
+                continue
+            del self._waiting[pending.run_id]
+            self._supervise(pending.run_id, pending.deployment_id)
+
+    def _supervise(self, run_id: str, deployment_id: str) -> None:
+        task = asyncio.create_task(self._see_through(run_id), name=f"supervisor {run_id}")
+        self._running[run_id] = task
+        self._of_deployment[deployment_id] += 1
+        task.add_done_callback(lambda _: self._done(run_id, deployment_id))
+
+    async def _see_through(self, run_id: str) -> None:
+        supervisor = Supervisor(self._parts, run_id)
+        try:
+            await supervisor.run()
+        except Exception as fault:
+            try:
+                await supervisor.give_up(fault)
+            except Exception:  # the log is gone too; the next life takes the run up
+                logger.exception("a run could not be ended", run_id=run_id)
+
+    def _done(self, run_id: str, deployment_id: str) -> None:
+        self._running.pop(run_id, None)
+        self._of_deployment[deployment_id] -= 1
+        if not self._of_deployment[deployment_id]:
+            del self._of_deployment[deployment_id]
+        self._fill()
+
+    async def _expire(self) -> None:
+        """End runs that have waited longer than their queue timeout."""
+        while True:
+            await asyncio.sleep(EXPIRY_LOOK_SECONDS)
+            now = clock.now()
+            for pending in [pending for pending in self._waiting.values() if pending.expires_at <= now]:
+                self._waiting.pop(pending.run_id, None)
+                try:
+                    await self._end_expired(pending.run_id)
+                except DomainError as refusal:  # the log cannot be written now; the next look tries again
+                    self._waiting[pending.run_id] = pending
+                    logger.warning("an expired run could not be ended", run_id=pending.run_id, why=refusal.message)
+
+    async def _end_expired(self, run_id: str) -> None:
+        async def attempt() -> None:
+            run, at = await runs.get(self._parts.log, run_id)
+            expired = rules.fail(run, "expired", "The run waited longer than its queue_timeout for a free place")
+            if expired and run.status == "pending":
+                author = Author(by=f"server:{self._parts.server_id}", cause=run_id)
+                await self._parts.log.append(Change(run_id, at, expired), author=author, patient=True)
+
+        await insist(attempt)

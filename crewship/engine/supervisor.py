@@ -1,0 +1,272 @@
+"""Sees one run through: sandbox up, what it says into the log, and one terminal event at the very end."""
+
+import asyncio
+import mimetypes
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import structlog
+
+from crewship import clock
+from crewship.blobs import BlobStore
+from crewship.commands import deployments, runs
+from crewship.commands.deciding import insist
+from crewship.commands.keys import Keys
+from crewship.commands.values import keep
+from crewship.engine import protocol
+from crewship.engine.builder import order_of
+from crewship.engine.executor import Executor, Launch, LaunchFailed, Sandbox
+from crewship.engine.said import Said, said
+from crewship.engine.verdict import LastWords, judge
+from crewship.eventlog import Author, Change, EventLog, StreamMoved
+from domain import run as rules
+from domain.event import Mark, output_of
+from domain.manifest import DeploymentManifest
+from domain.output import ArtifactCollected, LogWritten, OutputAdopted, OutputEvent
+from domain.run import CancelRequested, Run
+
+EVENTS_AT_ONCE = 64
+BYTES_AT_ONCE = 256 * 1024
+GRACE_SECONDS = 10.0
+OVERTIME_SECONDS = 30.0
+COLLECT_SECONDS = 60.0
+
+logger = structlog.get_logger(__name__)
+
+
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a supervisor works with; one for all of them."""
+
+    log: EventLog
+    blobs: BlobStore
+    keys: Keys
+    executor: Executor
+    server_id: str
+    epoch: int
+    api_url: str
+
+
+class Supervisor:
+    """The one writer of a run's output, and the one who ends it once it has begun."""
+
+    def __init__(self, parts: Parts, run_id: str) -> None:
+        self._parts = parts
+        self._log = parts.log
+        self._run_id = run_id
+        self._output = output_of(run_id)
+        self._author = Author(by=f"server:{parts.server_id}", cause=run_id)
+        self._at = 0
+        self._heard = 0
+        self._words = LastWords()
+        self._sandbox: Sandbox | None = None
+
+    async def run(self) -> None:
+        """See the run through, from wherever it stands."""
+        run, _ = await runs.get(self._log, self._run_id)
+        if run.finished:
+            return
+        version, _ = await deployments.version(self._log, run.version_id)
+        self._manifest = msgspec.convert(version.manifest, DeploymentManifest)
+        sandbox = await self._parts.executor.find(self._run_id)
+        if run.status == "running" and sandbox is None:
+            await self._fail("lost", "The sandbox was gone when the server came back")
+            return
+        if sandbox is None:
+            sandbox = await self._launch(version)
+        else:
+            await self._adopt()
+        if sandbox is not None:
+            self._sandbox = sandbox
+            await self._attend(sandbox)
+            await self._end(sandbox)
+            await sandbox.remove()
+
+    async def _launch(self, version: Any) -> Sandbox | None:
+        """Claim the run and start its sandbox; None if it is not ours to start, or cannot be."""
+        if not await self._claim():
+            return None
+        run, _ = await runs.get(self._log, self._run_id)
+        launch = Launch(
+            run_id=run.id,
+            order=order_of(version, self._parts.blobs),
+            spec=await self._spec(run),
+            network=self._manifest.network,
+        )
+        try:
+            return await self._parts.executor.launch(launch)
+        except LaunchFailed as failure:
+            await self._fail("start_failed", str(failure))
+            return None
+
+    async def _claim(self) -> bool:
+        async def attempt() -> bool:
+            run, at = await runs.get(self._log, self._run_id)
+            if run.status == "pending" and run.server_id == self._parts.server_id:
+                return True  # claimed in a former life that did not get to start it
+            claimed = rules.claim(run, self._parts.server_id, self._parts.epoch)
+            if claimed:
+                await self._log.append(Change(run.id, at, claimed), author=self._author, patient=True)
+            return bool(claimed)
+
+        return await insist(attempt)
+
+    async def _spec(self, run: Run) -> dict[str, Any]:
+        limits = self._manifest.limits
+        given = run.input or {}
+        if run.stored_input is not None:
+            stored = run.stored_input.sha256
+            given = msgspec.json.decode(await asyncio.to_thread(self._parts.blobs.read, stored))
+        environment = {
+            **await deployments.variables_of(self._log, run.deployment_id),
+            "CREWSHIP_RUN_ID": run.id,
+            "CREWSHIP_DEPLOYMENT_ID": run.deployment_id,
+            "CREWSHIP_VERSION_ID": run.version_id,
+            "CREWSHIP_ENVIRONMENT": run.environment,
+            "CREWSHIP_ATTEMPT": "1",
+            "CREWSHIP_API_URL": self._parts.api_url,
+            "CREWSHIP_API_KEY": self._parts.keys.of_run(run.id),
+        }
+        return {
+            "run_id": run.id,
+            "thread_id": None,
+            "framework": self._manifest.framework,
+            "entrypoint": self._manifest.entrypoint,
+            "input": given,
+            "env": environment,
+            "limits": {
+                "timeout": limits.timeout,
+                "grace": GRACE_SECONDS,
+                "memory": limits.memory,
+                "processes": limits.processes,
+                "disk": limits.disk,
+                "logs": limits.logs,
+                "cpus": limits.cpus,
+            },
+        }
+
+    async def _adopt(self) -> None:
+        """Take the output over from a former life: its next append would conflict."""
+        self._at, mark = await self._log.end(self._output)
+        self._heard = mark.line or 0
+        adopted = OutputAdopted(server_id=self._parts.server_id, epoch=self._parts.epoch)
+        await self._append([adopted], [Mark(line=self._heard)])
+
+    async def _attend(self, sandbox: Sandbox) -> None:
+        """Record what the sandbox says until it has ended. Stops it when asked to, and if it outlives its limit."""
+        watch = asyncio.create_task(self._watch(sandbox), name=f"cancel watch {self._run_id}")
+        limit = self._manifest.limits.timeout + GRACE_SECONDS + OVERTIME_SECONDS
+        try:
+            async with asyncio.timeout(limit):
+                # From the beginning, since the last words may stand before the last line that was recorded.
+                async for lines in sandbox.lines(0):
+                    await self._record(lines)
+        except TimeoutError:
+            logger.warning("a run outlived its limit and was killed", run_id=self._run_id)
+            await sandbox.kill()
+            self._words.exit = self._words.exit or protocol.Exit(reason="timeout")
+        finally:
+            watch.cancel()
+            await asyncio.gather(watch, return_exceptions=True)
+
+    async def _watch(self, sandbox: Sandbox) -> None:
+        with self._log.follower(self._log.head, (self._run_id,)) as follower:
+            run, _ = await runs.get(self._log, self._run_id)
+            if run.cancel_requested or run.finished:
+                await sandbox.stop()
+            while True:
+                for recorded in await follower.next():
+                    if isinstance(recorded.event, CancelRequested | rules.RunCanceled):
+                        await sandbox.stop()
+
+    async def _record(self, lines: Sequence[bytes]) -> None:
+        batch: list[Said] = []
+        for raw in lines:
+            line = protocol.parse(raw)
+            self._words.hear(line.message)
+            if isinstance(line.message, protocol.Ready):
+                await self._start(line)
+            if line.number <= self._heard:
+                continue
+            self._heard = line.number
+            event = await said(line, len(raw), self._parts.blobs)
+            if event is not None:
+                batch.append(event)
+            if len(batch) >= EVENTS_AT_ONCE or sum(event.size for event in batch) >= BYTES_AT_ONCE:
+                await self._append([event.event for event in batch], [event.mark for event in batch])
+                batch = []
+        if batch:
+            await self._append([event.event for event in batch], [event.mark for event in batch])
+
+    async def _start(self, line: protocol.Line) -> None:
+        async def attempt() -> None:
+            run, at = await runs.get(self._log, self._run_id)
+            if started := rules.start(run, line.at):
+                await self._log.append(Change(run.id, at, started), author=self._author, patient=True)
+
+        await insist(attempt)
+
+    async def _append(self, events: list[OutputEvent], marks: list[Mark]) -> None:
+        change = Change(self._output, self._at, events, marks)
+        await self._log.append(change, author=self._author, patient=True)
+        self._at += len(events)
+
+    async def _end(self, sandbox: Sandbox) -> None:
+        """Collect the artifacts, then record them and the end in one append."""
+        last = await self._leftovers(sandbox)
+        result = self._words.result.output if self._words.result else None
+        output = await keep(self._parts.blobs, result)
+
+        async def attempt() -> None:
+            run, at = await runs.get(self._log, self._run_id)
+            events = judge(run, self._words, output, self._manifest.limits.timeout, clock.now())
+            if events:
+                changes = [Change(self._output, self._at, last), Change(run.id, at, events)]
+                await self._log.append(*changes, author=self._author, patient=True)
+
+        await insist(attempt)
+
+    async def _leftovers(self, sandbox: Sandbox) -> list[OutputEvent]:
+        events: list[OutputEvent] = []
+        try:
+            async with asyncio.timeout(COLLECT_SECONDS):
+                files, refused = await sandbox.artifacts()
+                for refusal in refused:
+                    events.append(_warning(f"Artifact {refusal.name!r} was not collected: {refusal.why}"))
+                for file in files:
+                    blob = await self._parts.blobs.put_file(file.path)
+                    kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+                    collected = ArtifactCollected(
+                        run_id=self._run_id, name=file.name, size=blob.size, content_type=kind, sha256=blob.sha256
+                    )
+                    events.append(collected)
+        except (TimeoutError, OSError) as fault:
+            events.append(_warning(f"Not all artifacts could be collected: {fault or 'it took too long'}"))
+        if self._words.exit and self._words.exit.lost_logs:
+            events.append(_warning(f"{self._words.exit.lost_logs} log lines were dropped: the run's log was full"))
+        return events
+
+    async def _fail(self, reason: rules.Reason, error: str) -> None:
+        async def attempt() -> None:
+            run, at = await runs.get(self._log, self._run_id)
+            events = rules.stopped(run, clock.now()) or rules.fail(run, reason, error)
+            if events:
+                await self._log.append(Change(run.id, at, events), author=self._author, patient=True)
+
+        await insist(attempt)
+
+    async def give_up(self, fault: Exception) -> None:
+        """Something of ours broke: end the run all the same, so that nobody waits for it for ever."""
+        if isinstance(fault, StreamMoved):
+            logger.warning("another server took this run over", run_id=self._run_id)
+            return
+        logger.error("a supervisor broke down", run_id=self._run_id, exc_info=fault)
+        if self._sandbox is not None:
+            await self._sandbox.kill()
+        await self._fail("lost", f"The server could not see this run through: {fault}")
+        if self._sandbox is not None:
+            await self._sandbox.remove()
+
+
+def _warning(message: str) -> LogWritten:
+    return LogWritten(level="warning", message=message, stream="crewship")

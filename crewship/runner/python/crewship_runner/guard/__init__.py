@@ -1,0 +1,1 @@
+"""The trusted parent of a run: starts the child, keeps its limits, writes the journal."""

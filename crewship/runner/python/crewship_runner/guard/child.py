@@ -1,0 +1,90 @@
+"""Starts the child with care: session, environment and descriptors of its own, and the limits that it can carry."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import os
+import resource
+import signal
+import subprocess
+from typing import NamedTuple
+
+from .spec import Limits, Spec
+
+_PR_SET_PDEATHSIG = 1
+_OPEN_FILES = (8192, 65536)  # soft and hard, where the guard's own limits are not lower
+
+_prctl = ctypes.CDLL(None).prctl
+
+
+class CannotStart(Exception):
+    """The child could not be started; the message says why."""
+
+
+class Child(NamedTuple):
+    """A started child; it leads a session and a process group of its own. The descriptors do not block."""
+
+    pid: int
+    stdout: int
+    stderr: int
+    reports: int
+
+
+def start(python: str, runner: str, spec: Spec) -> Child:
+    """Start `python runner --report FD --job FD`. Raises CannotStart."""
+    job = os.memfd_create("job")  # a pipe would need a writer that waits: an input can be larger than a pipe
+    with open(job, "wb", closefd=False) as file:
+        file.write(spec.job)
+    os.lseek(job, 0, os.SEEK_SET)
+    pipes = [os.pipe() for _ in range(3)]
+    (stdout, child_stdout), (stderr, child_stderr), (reports, child_reports) = pipes
+    cpus = _choose_cpus(spec.limits.cpus)
+    try:
+        process = subprocess.Popen(  # noqa: S603 - the program is ours, its arguments are numbers
+            [python, runner, "--report", str(child_reports), "--job", str(job)],
+            stdin=subprocess.DEVNULL,
+            stdout=child_stdout,
+            stderr=child_stderr,
+            env=spec.env,
+            cwd=spec.app,
+            close_fds=True,
+            pass_fds=(child_reports, job),
+            start_new_session=True,
+            preexec_fn=lambda: _confine(spec.limits, cpus),
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise CannotStart(f"the run's process could not be started: {error}") from error
+    finally:
+        for fd in (child_stdout, child_stderr, child_reports, job):
+            os.close(fd)
+    process.returncode = 0  # the guard reaps by itself; Popen must neither wait nor complain
+    for fd in (stdout, stderr, reports):
+        os.set_blocking(fd, False)
+    return Child(process.pid, stdout, stderr, reports)
+
+
+def _choose_cpus(cpus: float | None) -> set[int] | None:
+    """Some CPUs at random, so that runs spread; None where all may be used."""
+    allowed = os.sched_getaffinity(0)
+    if cpus is None or math.ceil(cpus) >= len(allowed):
+        return None
+    return set(sorted(allowed, key=lambda _: os.urandom(4))[: max(1, math.ceil(cpus))])
+
+
+def _confine(limits: Limits, cpus: set[int] | None) -> None:
+    """Runs in the child before its program: dies with the guard, cannot pass what it is given on the way."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    _lower(resource.RLIMIT_CORE, 0, 0)
+    _lower(resource.RLIMIT_NOFILE, *_OPEN_FILES)
+    if limits.processes is not None:
+        _lower(resource.RLIMIT_NPROC, limits.processes, limits.processes)
+    if cpus is not None:
+        os.sched_setaffinity(0, cpus)
+
+
+def _lower(which: int, soft: int, hard: int) -> None:
+    old = resource.getrlimit(which)[1]
+    if old != resource.RLIM_INFINITY:
+        hard = min(hard, old)
+    resource.setrlimit(which, (min(soft, hard), hard))

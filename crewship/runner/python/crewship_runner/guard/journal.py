@@ -1,0 +1,123 @@
+"""The journal: an append-only file of numbered JSON lines, the only thing that the server hears of a run."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from typing import Any
+
+from ..lines import shorten
+
+JOURNAL_LIMIT = 256 * 1024 * 1024  # bytes of all lines; result, error and exit may go beyond
+LOG_LIMIT = 32 * 1024 * 1024  # default for limits.logs: bytes of the journal that log lines may take
+TOKEN_PAUSE = 0.05  # seconds for which the tokens of one agent are joined
+TOKEN_LIMIT = 64 * 1024  # characters after which joined tokens do not wait any longer
+
+_PLACE = 48  # bytes that number and time take in a line
+
+_LAST_WORDS = frozenset({"result", "error", "exit"})
+
+
+class Journal:
+    """Numbers and times the lines (1, 2, 3 …, times never run back), keeps the budgets, rings the bell.
+
+    Lines gather until `flush` writes them in one piece. Tokens are joined for `TOKEN_PAUSE` and come out before any
+    other line. A write that fails raises OSError: the guard cannot go on.
+    """
+
+    def __init__(self, fd: int, bell: int, limit: int = JOURNAL_LIMIT) -> None:
+        self._fd, self._bell = fd, bell
+        self._log_left, self._left = LOG_LIMIT, limit
+        self._batch: list[bytes] = []
+        self._number = 0
+        self._at = 0.0
+        self._tokens: dict[str, list[str]] = {}
+        self._token_size = 0
+        self.tokens_due: float | None = None
+        self._logs_full = self._full = False
+        self.lost_logs = 0
+
+    def add(self, kind: str, **fields: Any) -> None:
+        """Take one line; what is beyond the journal's budget is dropped, with one warning, unless it is last words.
+
+        Raises ValueError for what is not JSON (NaN, infinities).
+        """
+        if self._tokens:
+            self.flush_tokens()
+        text = json.dumps({"type": kind, **fields}, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        body = text[1:].encode("utf-8", "replace")
+        if kind not in _LAST_WORDS and not self._pay(kind, _PLACE + len(body)):
+            return
+        self._append(body)
+
+    def limit_logs(self, size: int) -> None:
+        """From now on at most `size` bytes of log lines, counted as they stand in the journal."""
+        self._log_left = size
+
+    def warn(self, message: str) -> None:
+        """Say something about the run that the project did not say."""
+        self.log("warning", message, "runner")
+
+    def log(self, level: str, message: str, stream: str, truncated: bool = False) -> None:
+        """Take one log line; the message is cut to 64 KiB."""
+        message, cut = shorten(message)
+        more = {"truncated": True} if cut or truncated else {}
+        self.add("log", level=level, message=message, stream=stream, **more)
+
+    def token(self, agent: str, text: str) -> None:
+        """Take a piece of a model's output; pieces of one agent are joined."""
+        if self.tokens_due is None:
+            self.tokens_due = time.monotonic() + TOKEN_PAUSE
+        self._tokens.setdefault(agent, []).append(text)
+        self._token_size += len(agent) + len(text)
+        if self._token_size > TOKEN_LIMIT:
+            self.flush_tokens()
+
+    def flush_tokens(self) -> None:
+        """Let the joined tokens become lines."""
+        tokens, self._tokens, self._token_size, self.tokens_due = self._tokens, {}, 0, None
+        for agent, pieces in tokens.items():
+            self.add("token", agent=agent, text="".join(pieces))
+
+    def flush(self) -> None:
+        """Write what gathered, in one piece, and ring the bell."""
+        if not self._batch:
+            return
+        data = memoryview(b"".join(self._batch))
+        self._batch.clear()
+        while data:  # once, unless a disk fills up in the middle: then the rest, or an OSError
+            data = data[os.write(self._fd, data) :]
+        with contextlib.suppress(OSError):  # nobody listens now, or the bell rings already
+            os.write(self._bell, b"!")
+
+    def _append(self, body: bytes) -> None:
+        self._number += 1
+        self._at = max(self._at, time.time())
+        seconds, milliseconds = divmod(int(self._at * 1000), 1000)
+        at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+        self._batch.append(b'{"n":%d,"at":"%s.%03dZ",%s\n' % (self._number, at.encode(), milliseconds, body))
+
+    def _pay(self, kind: str, size: int) -> bool:
+        """Whether the budgets bear one more line of this size."""
+        if kind == "log":
+            if self._logs_full or size > self._log_left:
+                self.lost_logs += 1
+                if not self._logs_full:
+                    self._logs_full = True
+                    self._note("The run has used up its budget for logs: later lines are counted, not kept")
+                return False
+            self._log_left -= size
+        if self._full or size > self._left:
+            self.lost_logs += kind == "log"
+            if not self._full:
+                self._full = True
+                self._note("The run has used up its budget for events: later ones are dropped")
+            return False
+        self._left -= size
+        return True
+
+    def _note(self, message: str) -> None:
+        fields = {"type": "log", "level": "warning", "message": message, "stream": "runner"}
+        self._append(json.dumps(fields)[1:].encode())

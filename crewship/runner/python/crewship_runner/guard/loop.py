@@ -1,0 +1,158 @@
+"""One run from `ready` to `exit`: a single-threaded loop over pipes, signals, the control channel and the clock."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import select
+import signal
+import time
+from typing import Any
+
+from . import processes
+from .child import Child
+from .disk import TOO_DEEP, DiskWatch
+from .journal import Journal
+from .output import Output
+from .spec import Limits, Spec
+
+MEMORY_PAUSE = 0.25  # seconds between two looks at the run's memory
+DRAIN = 2.0  # seconds for what is left in the pipes once every process of the run is dead
+
+
+class Loop:
+    """Watches one child until it has ended, and everything that it started with it."""
+
+    def __init__(self, child: Child, spec: Spec, journal: Journal, control: int, wakeups: int) -> None:
+        self._child, self._journal, self._controls, self._wakeups = child, journal, [control], wakeups
+        self._limits: Limits = spec.limits
+        self._output = Output(child, journal)
+        self._commands = b""
+        self._status: int | None = None
+        self._reason: str | None = None
+        self._message: str | None = None
+        now = time.monotonic()
+        self._timeout_at = math.inf if spec.limits.timeout is None else now + spec.limits.timeout
+        self._kill_at = math.inf
+        self._memory_at = math.inf if spec.limits.memory is None else now
+        self._disk = DiskWatch(spec.watch) if spec.limits.disk is not None else None
+
+    def run(self) -> None:
+        """Returns when the child is reaped, nothing of the run lives, and the journal says how it ended."""
+        while self._status is None:
+            self._wait()
+            self._hear_signals()
+            self._hear_control()
+            self._output.pump()
+            self._keep_limits(time.monotonic())
+            self._journal.flush()
+        processes.end_all()
+        deadline = time.monotonic() + DRAIN
+        while self._output.open and self._output.pump() and time.monotonic() < deadline:
+            self._journal.flush()
+        self._output.finish()
+        self._journal.add("exit", **self._verdict(self._status))
+        self._journal.flush()
+
+    def _wait(self) -> None:
+        poll = select.poll()
+        for fd in (self._wakeups, *self._controls, *self._output.open):
+            poll.register(fd, select.POLLIN)
+        due = [self._timeout_at, self._kill_at, self._memory_at]
+        due += [self._disk.due] if self._disk else []
+        due += [self._journal.tokens_due] if self._journal.tokens_due is not None else []
+        pause = min(due) - time.monotonic()
+        poll.poll(None if pause == math.inf else max(0, math.ceil(pause * 1000)))
+
+    def _hear_signals(self) -> None:
+        signals = _read(self._wakeups) or b""
+        if signal.SIGTERM in signals or signal.SIGINT in signals:
+            self._ask_to_stop("stopped")
+        if signal.SIGCHLD in signals:
+            self._status = processes.reap().get(self._child.pid)
+
+    def _hear_control(self) -> None:
+        heard = b""
+        for fd in list(self._controls):
+            data = _read(fd)
+            if data == b"":  # nobody can write any more; a FIFO that was opened for both never says so
+                self._controls.remove(fd)
+            heard += data or b""
+        *commands, rest = (self._commands + heard).split(b"\n")
+        self._commands = rest[-64:]
+        if b"stop" in commands:
+            self._ask_to_stop("stopped")
+        if b"kill" in commands:
+            self._kill("stopped")
+
+    def _keep_limits(self, now: float) -> None:
+        if self._journal.tokens_due is not None and now >= self._journal.tokens_due:
+            self._journal.flush_tokens()
+        if now >= self._timeout_at:
+            self._timeout_at = math.inf
+            self._ask_to_stop("timeout", f"the run took longer than {self._limits.timeout:g} s")
+        if now >= self._kill_at:
+            self._kill_at = now + 1  # again, should anything have slipped through
+            self._kill(self._reason)
+        if now >= self._memory_at:
+            self._memory_at = now + MEMORY_PAUSE
+            self._keep_memory()
+        if self._disk is not None and now >= self._disk.due:
+            self._keep_disk(self._disk)
+
+    def _keep_memory(self) -> None:
+        limit = self._limits.memory
+        if limit is not None:
+            used = processes.memory(processes.alive(), limit)
+            if used > limit:
+                self._kill("out_of_memory", f"the run took {_size(used)} of memory; {_size(limit)} are allowed")
+
+    def _keep_disk(self, disk: DiskWatch) -> None:
+        limit = self._limits.disk
+        used = disk.step()
+        if limit is not None and used > limit:
+            took = "folders nested too deeply to be counted" if used >= TOO_DEEP else f"{_size(used)} of disk"
+            self._kill("disk_full", f"the run took {took}; {_size(limit)} are allowed")
+
+    def _ask_to_stop(self, reason: str, message: str | None = None) -> None:
+        """SIGTERM to the child's group; what still lives after the grace period is killed."""
+        if self._kill_at != math.inf or self._status is not None:
+            return
+        self._kill_at = time.monotonic() + self._limits.grace
+        self._decide(reason, message)
+        with contextlib.suppress(OSError):  # it ended this moment and waits to be reaped
+            os.killpg(self._child.pid, signal.SIGTERM)
+
+    def _kill(self, reason: str | None, message: str | None = None) -> None:
+        """Everything of the run ends now. The child's end is taken in at once: no signal has to tell."""
+        self._decide(reason, message)
+        if self._status is None:
+            self._status = processes.end_all().get(self._child.pid)
+
+    def _decide(self, reason: str | None, message: str | None) -> None:
+        """The first reason stands."""
+        if self._reason is None:
+            self._reason, self._message = reason, message
+
+    def _verdict(self, status: int) -> dict[str, Any]:
+        exited = os.WIFEXITED(status)
+        verdict: dict[str, Any] = {
+            "code": os.WEXITSTATUS(status) if exited else None,
+            "signal": None if exited else os.WTERMSIG(status),
+            "reason": self._reason,
+            "lost_logs": self._journal.lost_logs,
+        }
+        return verdict if self._message is None else {**verdict, "message": self._message}
+
+
+def _read(fd: int) -> bytes | None:
+    """What is there now; None for nothing, empty at the end."""
+    try:
+        return os.read(fd, 4096)
+    except BlockingIOError:
+        return None
+
+
+def _size(size: int) -> str:
+    return f"{size / (1 << 30):.1f} GiB" if size >= 1 << 30 else f"{size / (1 << 20):.1f} MiB"

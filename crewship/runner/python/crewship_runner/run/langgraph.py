@@ -1,0 +1,131 @@
+"""Runs a LangGraph graph: the input is its initial state, its final state is the run's output.
+
+LangGraph 0.2 and later; what an older release does not tell is left out of the events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from .entrypoint import BadEntrypoint
+from .langgraph_events import handler_for
+from .reporter import Reporter
+
+INTERRUPT = "__interrupt__"  # the key under which LangGraph hands out that it stopped to ask
+NEEDS_THREAD = "the graph stopped at an interrupt; interrupts need a thread"
+MODES = ["updates", "values"]  # interrupts come with the updates, the final state is the last of the values
+
+
+class InterruptedWithoutThread(Exception):
+    """There is nobody to answer, and nowhere to keep the state until somebody does."""
+
+
+def run(entry: Any, job: dict[str, Any], reporter: Reporter, conclude: Callable[[BaseException], int]) -> int:
+    """Run the entrypoint's graph and report its result, or hand its failure to `conclude`; the exit status.
+
+    Last words are said before threads are waited for that a node left behind.
+    """
+    made = _call(entry, job)
+
+    async def attempt() -> int:
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                output = await _execute(await _graph(made, stack), job, reporter)
+                reporter.result(output)
+            return 0
+        except InterruptedWithoutThread:
+            reporter.error(NEEDS_THREAD, None)
+            return 1
+        except Exception as error:
+            return conclude(error)
+
+    return asyncio.run(attempt())
+
+
+def _call(entry: Any, job: dict[str, Any]) -> Any:
+    """What a function at the entrypoint returns; it is called before there is an event loop, and may use its own."""
+    if _is_graph(entry) or hasattr(entry, "compile") or not callable(entry):
+        return entry
+    empty = inspect.Parameter.empty
+    parameters = list(inspect.signature(entry).parameters.values())
+    parameters = [each for each in parameters if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)]
+    required = [each for each in parameters if each.default is empty]
+    if len(required) > 1:
+        raise BadEntrypoint("entrypoint: the function must take no argument, or the run's config, and return a graph")
+    wanted = required[0] if required else next((each for each in parameters if each.name == "config"), None)
+    if wanted is None:
+        return entry()
+    config = {"configurable": {"thread_id": job["thread_id"] or job["run_id"]}}
+    return entry(config) if wanted.kind is wanted.POSITIONAL_ONLY else entry(**{wanted.name: config})
+
+
+async def _graph(made: Any, stack: contextlib.AsyncExitStack) -> Any:
+    """A compiled graph from what the entrypoint is or returned: awaited, entered or compiled as it needs."""
+    if inspect.isawaitable(made):
+        made = await made
+    if hasattr(made, "__aenter__"):
+        made = await stack.enter_async_context(made)
+    elif hasattr(made, "__enter__"):
+        made = stack.enter_context(made)
+    if not _is_graph(made) and hasattr(made, "compile"):
+        made = made.compile()
+    if not _is_graph(made):
+        raise BadEntrypoint(f"entrypoint: {type(made).__name__} is neither a graph nor a function that returns one")
+    return made
+
+
+def _is_graph(value: Any) -> bool:
+    return hasattr(value, "astream") and hasattr(value, "ainvoke") and not inspect.isclass(value)
+
+
+async def _execute(graph: Any, job: dict[str, Any], reporter: Reporter) -> Any:
+    """The final state. Raises InterruptedWithoutThread, and whatever the project's nodes raise."""
+    config: dict[str, Any] = {"callbacks": [handler_for(graph, reporter)]}
+    checkpointer = getattr(graph, "checkpointer", None)
+    if hasattr(checkpointer, "aget_tuple"):
+        config["configurable"] = {"thread_id": job["thread_id"] or job["run_id"]}
+    if not hasattr(graph, "stream_mode"):  # a chain or another runnable, which has no state
+        return await graph.ainvoke(job["input"], config)
+    final = _Final()
+    if hasattr(checkpointer, "aget_tuple") and not await _is_async(checkpointer, config):
+
+        def stream() -> None:
+            for mode, chunk in graph.stream(job["input"], config, stream_mode=MODES):
+                final.take(mode, chunk)
+
+        await asyncio.to_thread(stream)
+    else:
+        async for mode, chunk in graph.astream(job["input"], config, stream_mode=MODES):
+            final.take(mode, chunk)
+    if final.interrupted and job["thread_id"] is None:
+        raise InterruptedWithoutThread
+    return final.values
+
+
+async def _is_async(checkpointer: Any, config: dict[str, Any]) -> bool:
+    """Whether the project's own checkpointer can be used from async code; many have one half of the methods only."""
+    try:
+        await checkpointer.aget_tuple(config)
+    except NotImplementedError:
+        return False
+    return True
+
+
+class _Final:
+    """The last values of a stream, and whether it stopped at an interrupt."""
+
+    def __init__(self) -> None:
+        self.values: Any = None
+        self.interrupted = False
+
+    def take(self, mode: str, chunk: Any) -> None:
+        """Take in one piece of the stream."""
+        if isinstance(chunk, dict) and INTERRUPT in chunk:
+            self.interrupted = True
+            chunk = {name: value for name, value in chunk.items() if name != INTERRUPT}
+        if mode == "values":
+            self.values = chunk

@@ -1,0 +1,5 @@
+"""Views: what the projections made of the log, in a database of their own. Delete them and they come back."""
+
+from crewship.views.runner import Views, ViewStore
+
+__all__ = ["ViewStore", "Views"]

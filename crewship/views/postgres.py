@@ -1,0 +1,80 @@
+"""Views in a PostgreSQL database, in a schema of their own beside the log."""
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+
+from psycopg import AsyncConnection
+from psycopg.rows import dict_row
+from psycopg.sql import SQL, Identifier
+from psycopg_pool import AsyncConnectionPool
+from sqlalchemy.dialects.postgresql import psycopg as dialect
+from sqlalchemy.sql.base import Executable
+
+from crewship.views.compiled import Compiled
+from projections.projection import Projection, Write
+
+CURSOR = "CREATE TABLE IF NOT EXISTS view_cursor (fingerprint text NOT NULL, position bigint NOT NULL)"
+
+
+class PostgresViews:
+    """The views of one installation in PostgreSQL. Text with NUL, which PostgreSQL cannot hold, gets U+FFFD instead."""
+
+    def __init__(self, url: str, schema: str = "crewship_views") -> None:
+        self._schema = schema
+        self._compiled = Compiled(dialect.dialect())  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
+        self._pool: AsyncConnectionPool[AsyncConnection[dict[str, Any]]] = AsyncConnectionPool(
+            url, min_size=2, max_size=6, open=False, configure=self._configure, kwargs={"row_factory": dict_row}
+        )
+
+    async def _configure(self, connection: "AsyncConnection[dict[str, Any]]") -> None:
+        await connection.set_autocommit(True)
+        await connection.execute(SQL("SET search_path TO {}").format(Identifier(self._schema)))
+
+    async def open(self, projections: tuple[Projection, ...], fingerprint: str) -> int:
+        """Make what is missing; everything anew if it was made by other projections. Returns the cursor."""
+        self._projections = projections
+        self._fingerprint = fingerprint
+        await self._pool.open(wait=True, timeout=30)
+        async with self._pool.connection() as connection:
+            await connection.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(Identifier(self._schema)))
+            await connection.execute(CURSOR)
+            found = await (await connection.execute("SELECT fingerprint, position FROM view_cursor")).fetchall()
+        for row in found:
+            if row["fingerprint"] == fingerprint:
+                return int(row["position"])
+        await self.reset()
+        return 0
+
+    async def close(self) -> None:
+        """Let go of the database."""
+        await self._pool.close()
+
+    async def reset(self) -> None:
+        """Empty all views and put the cursor at the beginning."""
+        async with self._pool.connection() as connection, connection.transaction():
+            for statement in (*self._compiled.drop(self._projections), *self._compiled.create(self._projections)):
+                await connection.execute(statement.encode())
+            await connection.execute("DELETE FROM view_cursor")
+            await connection.execute("INSERT INTO view_cursor VALUES (%s, 0)", (self._fingerprint,))
+
+    async def apply(self, writes: Sequence[Write], cursor: int) -> None:
+        """Apply the writes in order and move the cursor, in one transaction."""
+        async with self._pool.connection() as connection, connection.transaction(), connection.cursor() as db:
+            for statement, group in groupby(writes, key=lambda write: write.statement):
+                sql, own = self._compiled.text(statement)
+                await db.executemany(sql.encode(), [_storable({**own, **write.values}) for write in group])
+            await db.execute("UPDATE view_cursor SET position = %s", (cursor,))
+
+    async def rows(self, statement: Executable, values: dict[str, Any]) -> list[dict[str, Any]]:
+        """The rows of a query."""
+        sql, own = self._compiled.text(statement)
+        async with self._pool.connection() as connection:
+            return await (await connection.execute(sql.encode(), _storable({**own, **values}))).fetchall()
+
+
+def _storable(values: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: value.replace("\0", "\ufffd") if isinstance(value, str) and "\0" in value else value
+        for name, value in values.items()
+    }

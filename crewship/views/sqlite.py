@@ -1,0 +1,112 @@
+"""Views in one SQLite file, written by one connection and read by another."""
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any, TypeVar
+
+import aiosqlite
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.sql.base import Executable
+
+from crewship.views.compiled import Compiled
+from projections.projection import Projection, Write
+
+T = TypeVar("T")
+
+CURSOR = "CREATE TABLE IF NOT EXISTS view_cursor (fingerprint TEXT NOT NULL, position INTEGER NOT NULL)"
+
+
+class Batched(aiosqlite.Connection):
+    """A connection that does a whole piece of work in one hop to its thread: the hop is what costs."""
+
+    async def work(self, task: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `task` on the connection's own thread."""
+        result: T = await self._execute(task, self._conn)  # type: ignore[no-untyped-call]  # aiosqlite leaves it untyped
+        return result
+
+
+async def connect(path: Path) -> Batched:
+    """A connection in autocommit mode; transactions are begun in words."""
+
+    def connector() -> sqlite3.Connection:
+        return sqlite3.connect(path, isolation_level=None, timeout=10)
+
+    connection = Batched(connector, iter_chunk_size=64)
+    await connection
+    return connection
+
+
+class SqliteViews:
+    """The views of one installation in an SQLite file. What the file loses, the log gives back: it is not synced."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._compiled = Compiled(sqlite.dialect(paramstyle="named"))
+
+    async def open(self, projections: tuple[Projection, ...], fingerprint: str) -> int:
+        """Make what is missing; everything anew if it was made by other projections. Returns the cursor."""
+        self._projections = projections
+        self._fingerprint = fingerprint
+        self._writing = await connect(self._path)
+        self._reading = await connect(self._path)
+        for connection in (self._writing, self._reading):
+            await connection.execute_fetchall("PRAGMA journal_mode=WAL")
+            await connection.execute_fetchall("PRAGMA synchronous=NORMAL")
+        self._reading.row_factory = sqlite3.Row
+        await self._writing.work(lambda db: db.execute(CURSOR))
+        found = await self._writing.execute_fetchall("SELECT fingerprint, position FROM view_cursor")
+        for made_by, position in found:
+            if made_by == fingerprint:
+                return int(position)
+        await self.reset()
+        return 0
+
+    async def close(self) -> None:
+        """Let go of the file."""
+        await self._writing.close()
+        await self._reading.close()
+
+    async def reset(self) -> None:
+        """Empty all views and put the cursor at the beginning."""
+
+        def work(db: sqlite3.Connection) -> None:
+            db.execute("BEGIN IMMEDIATE")
+            for statement in (*self._compiled.drop(self._projections), *self._compiled.create(self._projections)):
+                db.execute(statement)
+            db.execute("DELETE FROM view_cursor")
+            db.execute("INSERT INTO view_cursor VALUES (?, 0)", (self._fingerprint,))
+            db.execute("COMMIT")
+
+        await self._writing.work(lambda db: _whole(db, work))
+
+    async def apply(self, writes: Sequence[Write], cursor: int) -> None:
+        """Apply the writes in order and move the cursor, in one transaction."""
+        batches = []
+        for statement, group in groupby(writes, key=lambda write: write.statement):
+            sql, own = self._compiled.text(statement)
+            batches.append((sql, [{**own, **write.values} for write in group]))
+
+        def work(db: sqlite3.Connection) -> None:
+            db.execute("BEGIN IMMEDIATE")
+            for sql, values in batches:
+                db.executemany(sql, values)
+            db.execute("UPDATE view_cursor SET position = ?", (cursor,))
+            db.execute("COMMIT")
+
+        await self._writing.work(lambda db: _whole(db, work))
+
+    async def rows(self, statement: Executable, values: dict[str, Any]) -> list[dict[str, Any]]:
+        """The rows of a query."""
+        sql, own = self._compiled.text(statement)
+        return [dict(row) for row in await self._reading.execute_fetchall(sql, {**own, **values})]
+
+
+def _whole(db: sqlite3.Connection, work: Callable[[sqlite3.Connection], None]) -> None:
+    try:
+        work(db)
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise

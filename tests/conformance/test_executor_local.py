@@ -1,0 +1,90 @@
+"""The local executor keeps what every executor promises, and isolates its runs."""
+
+from pathlib import Path
+
+import pytest
+
+from crewship.engine.environments import LocalBuilder
+from crewship.engine.local import LocalExecutor
+from tests.conformance.executor import PROJECT, ExecutorSuite, hear, launch_of, order_of, says
+from tests.crewship.engine.cache import shared_builder
+
+
+@pytest.fixture
+async def builder() -> LocalBuilder:
+    return shared_builder()
+
+
+@pytest.fixture
+async def order(builder, tmp_path):
+    order = order_of(PROJECT, tmp_path)
+    async for _ in builder.build(order):
+        pass
+    return order
+
+
+@pytest.fixture
+def data(tmp_path) -> Path:
+    folder = tmp_path / "data"
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+@pytest.fixture
+async def restarted(builder, data):
+    opened = []
+
+    async def start() -> LocalExecutor:
+        executor = LocalExecutor(data, builder, "conformance")
+        await executor.open()
+        opened.append(executor)
+        return executor
+
+    yield start
+    for executor in opened:
+        for run_id in await executor.held():
+            if (left := await executor.find(run_id)) is not None:
+                await left.remove()
+        assert list((data / "runs").iterdir()) == []
+        await executor.close()
+
+
+@pytest.fixture
+async def executor(restarted):
+    return await restarted()
+
+
+class TestLocalExecutor(ExecutorSuite):
+    """With bubblewrap, which works wherever these tests run."""
+
+    async def test_runs_are_isolated_here(self, executor):
+        assert executor.warning is None
+
+    async def test_without_a_network_there_is_only_the_runs_own_loopback(self, run):
+        code = (
+            "import socket\nlistening = socket.create_server(('127.0.0.1', 0))\n"
+            "socket.create_connection(listening.getsockname(), 1)\nresult = [name for _, name in socket.if_nameindex()]\n"
+            "try:\n    socket.create_connection(('192.0.2.1', 80), 1)\nexcept OSError as error:\n    result.append(error.errno)"
+        )
+        _, told = await run(code, network="none")
+        assert told.result == ["lo", 101]
+
+    async def test_two_runs_cannot_see_each_other(self, executor, order):
+        waits = "open('/tmp/secret', 'w').write('s'); open('artifacts/secret', 'w').write('s')\n"
+        first = await executor.launch(launch_of(order, waits + "import os; print(os.getpid())\n" + WAITING))
+        await hear(first, until=says("waiting"))
+        looks = (
+            "import os\nresult = [os.listdir('/tmp'), os.listdir('artifacts'),\n"
+            "  sum(name.isdigit() for name in os.listdir('/proc')), os.path.exists('/app/artifacts/secret')]"
+        )
+        second = await executor.launch(launch_of(order, looks, run_id="run_2"))
+        assert (await hear(second)).result == [[], [], 2, False]
+
+    async def test_the_guard_and_bubblewrap_are_reaped(self, executor, order):
+        sandbox = await executor.launch(launch_of(order, "result = 1"))
+        await hear(sandbox)
+        await sandbox.remove()
+        assert executor._children == {}
+
+
+WAITING = "import signal\nprint('waiting', flush=True)\nsignal.pause()\n"
