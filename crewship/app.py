@@ -3,16 +3,13 @@
 import asyncio
 import logging
 import signal
-import sqlite3
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-import psycopg
 import structlog
 from aiohttp import web
-from eventsourcing.persistence import PersistenceError
 
 from crewship.api.app import SHUTDOWN_SECONDS, build
 from crewship.api.context import Service
@@ -27,10 +24,8 @@ from crewship.engine.local import LocalExecutor
 from crewship.engine.scheduler import Scheduler
 from crewship.engine.snapshots import check as check_snapshot
 from crewship.engine.supervisor import Parts
-from crewship.eventlog import Author, EventLog
-from crewship.eventlog.postgres import Doorbell, PostgresKeyStore, open_postgres
-from crewship.eventlog.sqlite import open_sqlite
-from crewship.secrets import KeyRing, SqliteKeyStore, installation_key
+from crewship.eventlog import Author, EventLog, open_log
+from crewship.secrets import installation_key
 from crewship.views import Views
 from crewship.views.postgres import PostgresViews
 from crewship.views.sqlite import SqliteViews
@@ -79,7 +74,7 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         folder = DataFolder.claim(settings.data)
         stack.callback(folder.release)
         installation = installation_key(folder.path / "installation.key")
-        log = await opened_log(settings, installation, stack)
+        log = await open_log(folder.path, settings.postgres, installation, stack)
         views = await opened_views(settings, log, stack)
         blobs = BlobStore(folder.path / "blobs")
         await asyncio.to_thread(blobs.open)
@@ -123,35 +118,9 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
             service.closing = True
 
 
-async def opened_log(settings: Settings, installation: bytes, stack: AsyncExitStack) -> EventLog:
-    """The log that the settings name, open until the stack unwinds."""
-    try:
-        if settings.log == "sqlite":
-            store = await asyncio.to_thread(SqliteKeyStore, settings.data / "keys.db")
-            recorder = await asyncio.to_thread(open_sqlite, settings.data / "log.db")
-            log = EventLog(recorder, KeyRing(store, installation), shared=False)
-        else:
-            shared_store = await asyncio.to_thread(PostgresKeyStore, settings.log)
-            shared_recorder = await asyncio.to_thread(open_postgres, settings.log)
-            log = EventLog(shared_recorder, KeyRing(shared_store, installation), shared=True)
-        await log.open()
-    except (PersistenceError, sqlite3.Error, psycopg.Error) as fault:
-        raise Unavailable(f"The log cannot be opened: {fault}") from fault
-    stack.push_async_callback(log.close)
-    if settings.log != "sqlite":
-        loop = asyncio.get_running_loop()
-
-        def ring() -> None:
-            loop.call_soon_threadsafe(log.ring)
-
-        bell = Doorbell(settings.log, "stored_events", ring)
-        stack.push_async_callback(asyncio.to_thread, bell.close)
-    return log
-
-
 async def opened_views(settings: Settings, log: EventLog, stack: AsyncExitStack) -> Views:
     """The views of that log, caught up, open until the stack unwinds."""
-    store = SqliteViews(settings.data / "views.db") if settings.log == "sqlite" else PostgresViews(settings.log)
+    store = PostgresViews(settings.postgres) if settings.postgres else SqliteViews(settings.data / "views.db")
     views = Views(store, log)
     await views.open()
     stack.push_async_callback(views.close)
@@ -210,7 +179,7 @@ def _unhealthy(log: EventLog, views: Views, builds: BuildQueue, scheduler: Sched
 
 def _greet(server: Server, settings: Settings) -> None:
     lines = [f"Crewship listens on {server.url}", f"data      {settings.data}"]
-    lines.append(f"log       {'log.db in the data folder' if settings.log == 'sqlite' else 'PostgreSQL'}")
+    lines.append(f"log       {'PostgreSQL' if settings.postgres else 'log.db in the data folder'}")
     isolated = "no isolation" if server.executor.warning else "bubblewrap"
     lines.append(f"sandbox   local, {isolated}, limits by {server.executor.limits_by}")
     if server.first_key:
@@ -229,7 +198,8 @@ async def _rebuild_views(settings: Settings) -> int:
     async with AsyncExitStack() as stack:
         folder = DataFolder.claim(settings.data)
         stack.callback(folder.release)
-        log = await opened_log(settings, installation_key(folder.path / "installation.key"), stack)
+        installation = installation_key(folder.path / "installation.key")
+        log = await open_log(folder.path, settings.postgres, installation, stack)
         views = await opened_views(settings, log, stack)
         return await views.rebuild()
 

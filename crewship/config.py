@@ -13,12 +13,12 @@ ExecutorChoice = Literal["auto", "local", "docker"]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """How a server runs. Sizes in bytes, times in seconds."""
+    """How a server runs. Sizes in bytes, times in seconds. Without `postgres` the log lies in the data folder."""
 
     data: Path
     host: str = "127.0.0.1"
     port: int = 4700
-    log: str = "sqlite"
+    postgres: str | None = None
     executor: ExecutorChoice = "auto"
     admin_key: str | None = None
     cors_origins: tuple[str, ...] = ()
@@ -27,7 +27,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     drain: float = 0.0
     upload_limit: int = 256 * 1024 * 1024
     public_url: str | None = None
-    login: bool = True
 
     @classmethod
     def load(
@@ -47,7 +46,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "host": host or env.get("CREWSHIP_HOST"),
             "port": port if port is not None else env.get("CREWSHIP_PORT"),
             "executor": executor or env.get("CREWSHIP_EXECUTOR"),
-            "log": log or env.get("CREWSHIP_LOG"),
+            "postgres": log or env.get("CREWSHIP_LOG"),
             "admin_key": env.get("CREWSHIP_ADMIN_KEY"),
             "cors_origins": tuple(filter(None, re.split(r"[,\s]+", env.get("CREWSHIP_CORS_ORIGINS", "")))),
             "concurrency": env.get("CREWSHIP_CONCURRENCY"),
@@ -60,7 +59,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             settings = msgspec.convert(present, cls, strict=False)
         except msgspec.ValidationError as error:
             raise BadRequest(f"A setting is wrong: {error}") from None
-        if settings.log != "sqlite" and not settings.log.startswith(("postgresql://", "postgres://")):
+        if settings.postgres and not settings.postgres.startswith(("postgresql://", "postgres://")):
             raise BadRequest("--log takes a URL that begins with postgresql://, or nothing for SQLite in the data folder")
         if settings.concurrency < 1 or settings.builds < 1:
             raise BadRequest("CREWSHIP_CONCURRENCY and CREWSHIP_BUILDS are at least 1")

@@ -135,11 +135,8 @@ async def artifact(request: web.Request) -> web.StreamResponse:
     row = await views.row(artifacts_view.GET, run_id=run_id, name=name)
     if row is None:
         raise NotFound(f"Run {run_id} has no artifact {name}")
-    etag = f'"{row["sha256"]}"'
-    if etag in request.headers.get("If-None-Match", ""):
-        return web.Response(status=304, headers={"ETag": etag})
     filename = quote(name.rpartition("/")[2], safe="")
-    response = web.FileResponse(
+    return web.FileResponse(
         request.app[SERVICE].blobs.path(row["sha256"]),
         headers={
             "Content-Type": row["content_type"],
@@ -150,7 +147,6 @@ async def artifact(request: web.Request) -> web.StreamResponse:
             "X-Crewship-Sha256": row["sha256"],
         },
     )
-    return response
 
 
 async def _shown(request: web.Request) -> dict[str, Any]:

@@ -38,9 +38,9 @@ def artifacts(run_id: str, as_json: bool) -> None:
 @click.command()
 @click.argument("run_id")
 @click.argument("name", required=False)
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="A folder; with NAME, also the file to write.")
+@click.option("-o", "--output", type=click.Path(), help="A folder; with NAME, also the file to write.")
 @parameters.as_json
-def download(run_id: str, name: str | None, output: Path | None, as_json: bool) -> None:
+def download(run_id: str, name: str | None, output: str | None, as_json: bool) -> None:
     """Download the artifact NAME of a run, or all of them, into this folder.
 
     \b
@@ -58,7 +58,7 @@ def download(run_id: str, name: str | None, output: Path | None, as_json: bool) 
         )
     written = []
     for item in wanted:
-        target = _single(item["name"], output) if name else inside(output or Path(), item["name"])
+        target = _single(item["name"], output) if name else inside(Path(output or "."), item["name"])
         fetch(client, run_id, item, target)
         written.append({"name": item["name"], "path": str(target), "size": item["size"], "sha256": item["sha256"]})
         if not as_json:
@@ -67,11 +67,11 @@ def download(run_id: str, name: str | None, output: Path | None, as_json: bool) 
         terminal.print_json({"files": written})
 
 
-def _single(name: str, output: Path | None) -> Path:
+def _single(name: str, output: str | None) -> Path:
     """Where one artifact goes: the file that was named, or under its own name into a folder."""
-    if output is None or output.is_dir() or str(output).endswith(("/", os.sep)):
-        return inside(output or Path(), name)
-    return output
+    if output is None or Path(output).is_dir() or output.endswith(("/", os.sep)):
+        return inside(Path(output or "."), name)
+    return Path(output)
 
 
 def inside(folder: Path, name: str) -> Path:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
+import click
 import httpx
 
 from crewship.cli import credentials, terminal
@@ -39,6 +40,8 @@ class Client:
             timeout=httpx.Timeout(ANSWER, connect=CONNECT),
             trust_env=not _on_this_machine(self.url),
         )
+        if command := click.get_current_context(silent=True):
+            command.call_on_close(self.http.close)
 
     @classmethod
     def connect(cls) -> Self:

@@ -60,6 +60,8 @@ def import_(file: Path, name: str | None, as_json: bool) -> None:
         variables = dotenv.parse(file.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError:
         raise Mistake(f"{file} is not UTF-8 text") from None
+    except OSError as error:
+        raise Mistake(f"{file}: {error.strerror or error}") from None
     except dotenv.DotenvError as error:
         raise Mistake(f"{file} {error}") from None
     if not variables:

@@ -82,7 +82,8 @@ class Commands(click.Group):
             code = error.exit_code
         except click.UsageError as error:
             where = f" (see `{error.ctx.command_path} --help`)" if error.ctx else ""
-            click.echo(f"error: {error.format_message().rstrip('.')}{where}", err=True)
+            message = " ".join(error.format_message().split()).rstrip(".")
+            click.echo(f"error: {message}{where}", err=True)
             code = error.exit_code
         except click.ClickException as error:
             error.show()

@@ -191,9 +191,19 @@ def _gitignore(folder: Path) -> GitIgnoreSpec | None:
     if path.is_symlink() or not path.is_file():
         return None
     try:
-        return GitIgnoreSpec.from_lines(path.read_text(encoding="utf-8", errors="replace").splitlines())
-    except (OSError, ValueError) as error:
-        raise Mistake(f"{path} cannot be read: {error}") from None
+        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    except OSError as error:
+        raise Mistake(f"{path} cannot be read: {error.strerror or error}") from None
+    return GitIgnoreSpec.from_lines(filter(_is_pattern, lines))
+
+
+def _is_pattern(line: str) -> bool:
+    """Whether a line is one that git would heed; git passes over the others in silence."""
+    try:
+        GitIgnoreSpec.from_lines([line])
+    except ValueError:
+        return False
+    return True
 
 
 def _can_be_named(name: str) -> bool:

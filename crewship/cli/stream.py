@@ -91,6 +91,8 @@ class EventReader:
                 reason = error.message
                 self._tell_lost()
             else:  # which is also how the server ends a stream whose last event the filter held back
+                if self.quiet is not None:
+                    return
                 reason = "the server closed the stream"
             self._rest(reason)
 

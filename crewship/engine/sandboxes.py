@@ -130,8 +130,9 @@ class LocalSandbox:
         """See Sandbox.remove."""
         await self.kill()
         await asyncio.to_thread(self._remove)
-        self._removed(self)
         self.close()
+        self._leader = None  # whose owner lets go of it now
+        self._removed(self)
 
     def _remove(self) -> None:
         cgroups.remove(self._groups)

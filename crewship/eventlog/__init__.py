@@ -2,6 +2,7 @@
 
 from crewship.eventlog.codec import Author, UnknownEvent
 from crewship.eventlog.log import Change, EventLog, Follower
+from crewship.eventlog.opening import open_log
 from crewship.eventlog.recorder import StreamMoved
 
-__all__ = ["Author", "Change", "EventLog", "Follower", "StreamMoved", "UnknownEvent"]
+__all__ = ["Author", "Change", "EventLog", "Follower", "StreamMoved", "UnknownEvent", "open_log"]

@@ -16,6 +16,7 @@ from psycopg.sql import SQL, Composed, Identifier
 
 from crewship.eventlog.recorder import Proposal, StreamMoved, judge, share_out
 
+CHANNEL = "stored_events"
 LOCK_TIMEOUT_SECONDS = 10
 LISTEN_PAUSE_SECONDS = 1.0
 

@@ -1,12 +1,13 @@
 """The local executor keeps what every executor promises, and isolates its runs."""
 
+import errno
 from pathlib import Path
 
 import pytest
 
 from crewship.engine.environments import LocalBuilder
 from crewship.engine.local import LocalExecutor
-from tests.conformance.executor import PROJECT, ExecutorSuite, hear, launch_of, order_of, says
+from tests.conformance.executor import PROJECT, WAIT, ExecutorSuite, hear, launch_of, order_of, says
 from tests.crewship.engine.cache import shared_builder
 
 
@@ -61,30 +62,35 @@ class TestLocalExecutor(ExecutorSuite):
         assert executor.warning is None
 
     async def test_without_a_network_there_is_only_the_runs_own_loopback(self, run):
-        code = (
-            "import socket\nlistening = socket.create_server(('127.0.0.1', 0))\n"
-            "socket.create_connection(listening.getsockname(), 1)\nresult = [name for _, name in socket.if_nameindex()]\n"
-            "try:\n    socket.create_connection(('192.0.2.1', 80), 1)\nexcept OSError as error:\n    result.append(error.errno)"
-        )
+        code = """
+            import socket
+            listening = socket.create_server(('127.0.0.1', 0))
+            socket.create_connection(listening.getsockname(), 1)
+            result = [name for _, name in socket.if_nameindex()]
+            try:
+                socket.create_connection(('192.0.2.1', 80), 1)
+            except OSError as error:
+                result.append(error.errno)
+        """
         _, told = await run(code, network="none")
-        assert told.result == ["lo", 101]
+        assert told.result == ["lo", errno.ENETUNREACH]
 
     async def test_two_runs_cannot_see_each_other(self, executor, order):
         waits = "open('/tmp/secret', 'w').write('s'); open('artifacts/secret', 'w').write('s')\n"
-        first = await executor.launch(launch_of(order, waits + "import os; print(os.getpid())\n" + WAITING))
+        first = await executor.launch(launch_of(order, waits + WAIT))
         await hear(first, until=says("waiting"))
-        looks = (
-            "import os\nresult = [os.listdir('/tmp'), os.listdir('artifacts'),\n"
-            "  sum(name.isdigit() for name in os.listdir('/proc')), os.path.exists('/app/artifacts/secret')]"
-        )
+        looks = """
+            import os
+            processes = sum(name.isdigit() for name in os.listdir('/proc'))
+            result = [os.listdir('/tmp'), os.listdir('artifacts'), processes]
+        """
         second = await executor.launch(launch_of(order, looks, run_id="run_2"))
-        assert (await hear(second)).result == [[], [], 2, False]
+        assert (await hear(second)).result == [[], [], 2]
+        await second.remove()
+        await first.remove()
 
     async def test_the_guard_and_bubblewrap_are_reaped(self, executor, order):
         sandbox = await executor.launch(launch_of(order, "result = 1"))
         await hear(sandbox)
         await sandbox.remove()
         assert executor._children == {}
-
-
-WAITING = "import signal\nprint('waiting', flush=True)\nsignal.pause()\n"

@@ -23,6 +23,7 @@ class Server:
         self.routes: dict[tuple[str, str], Handler] = {}
         self.asked: list[tuple[str, str, dict[str, str]]] = []
         self.url = ""
+        self.clients: list[Client] = []
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever)
 
@@ -45,7 +46,9 @@ class Server:
 
     def client(self) -> Client:
         """A client that does not rest between its tries."""
-        return Client(self.url, "csk_test", pause=lambda _: None)
+        client = Client(self.url, "csk_test", pause=lambda _: None)
+        self.clients.append(client)
+        return client
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.asked.append((request.method, request.path_qs, dict(request.headers)))
@@ -67,6 +70,8 @@ class Server:
         self.url = f"http://127.0.0.1:{self.runner.addresses[0][1]}"
 
     def stop(self) -> None:
+        for client in self.clients:
+            client.http.close()
         asyncio.run_coroutine_threadsafe(self.runner.cleanup(), self.loop).result()
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join()

@@ -3,6 +3,7 @@
 import stat
 import tomllib
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from click.testing import Result
@@ -38,7 +39,7 @@ def test_without_anything_it_is_the_server_on_this_machine() -> None:
 
 
 def test_a_broken_file_is_told_and_mended_by_a_login(
-    server: "Server", crewship: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+    server: Any, crewship: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = credentials.save("http://a", "1")
     path.write_text("url =")
@@ -52,7 +53,7 @@ def test_a_broken_file_is_told_and_mended_by_a_login(
     assert credentials.load().key == "csk_new"
 
 
-def test_a_key_that_the_server_does_not_know_is_not_kept(server: "Server", crewship: Callable[..., Result]) -> None:
+def test_a_key_that_the_server_does_not_know_is_not_kept(server: Any, crewship: Callable[..., Result]) -> None:
     server.answers("GET", "/v1/deployments", {"error": {"message": "Invalid API key", "code": "unauthorized"}}, 401)
     result = crewship("login", "--key", "wrong")
     assert (result.exit_code, result.stderr) == (1, f"error: {server.url} does not know this key\n")

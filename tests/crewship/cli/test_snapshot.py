@@ -168,7 +168,7 @@ def test_links_that_lead_out_to_nothing_or_in_circles_are_named(tmp_path: Path) 
 def test_a_link_does_not_take_secrets_along(tmp_path: Path) -> None:
     make(tmp_path, **{".env": "secret"})
     (tmp_path / "settings.txt").symlink_to(".env")
-    with pytest.raises(Mistake, match="settings.txt is a link to .env, which never travels"):
+    with pytest.raises(Mistake, match=r"settings\.txt is a link to \.env, which never travels"):
         packed(tmp_path)
 
 
@@ -203,6 +203,11 @@ def test_sockets_and_pipes_are_left_out(tmp_path: Path, monkeypatch: pytest.Monk
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind("socket")
         assert packed(tmp_path) == ["a.py"]
+
+
+def test_a_line_of_gitignore_that_is_no_pattern_is_passed_over_as_git_does(tmp_path: Path) -> None:
+    make(tmp_path, **{".gitignore": "!\n/\n*.log\r\n", "a.log": "", "a.py": ""})
+    assert packed(tmp_path) == [".gitignore", "a.py"]
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:

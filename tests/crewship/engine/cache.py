@@ -1,4 +1,4 @@
-"""Environments that are built once and used by many tests and test runs, below `.data/test-cache/` of the repository."""
+"""Environments that are built once and used by many tests and test runs, in the repository's `.data/test-cache/`."""
 
 import hashlib
 import os

@@ -104,7 +104,7 @@ def test_an_entrypoint_that_is_no_graph_says_so(run):
 
 
 def test_a_node_that_raises_fails_the_run_with_its_trace(run):
-    *_, log, error, failure = run(
+    started, error, log, failure = run(
         """
         def work(state):
             print("so far", end="")
@@ -114,7 +114,8 @@ def test_a_node_that_raises_fails_the_run_with_its_trace(run):
         1,
     )
     assert error == AgentError("work", "ValueError: no such luck")
-    assert log == AgentStarted("work", "work")
+    assert started == AgentStarted("work", "work")
+    assert log == Log("info", "so far", "stdout")
     assert failure.error == "ValueError: no such luck"
     assert 'graph.py", line' in failure.stack_trace
     assert "crewship_runner" not in failure.stack_trace
@@ -239,10 +240,7 @@ def test_an_interrupt_without_a_thread_fails_the_run(run, saver):
         1,
     )
     assert not [message for message in messages if isinstance(message, AgentError)]
-    failure = messages[-1]
-    assert isinstance(failure, Failure)
-    if saver != "None":
-        assert failure.error == "the graph stopped at an interrupt; interrupts need a thread"
+    assert messages[-1] == Failure("the graph stopped at an interrupt; interrupts need a thread", None)
 
 
 def test_a_checkpointer_of_the_projects_own_gets_a_thread_even_if_it_is_not_async(run):
@@ -264,6 +262,12 @@ def test_a_checkpointer_of_the_projects_own_gets_a_thread_even_if_it_is_not_asyn
         """
     )
     assert messages[-1] == Result({"x": 1, "seen": ["run_1"]})
+
+
+def test_an_output_of_more_than_32_mib_fails_the_run_and_its_event_is_shortened(run):
+    messages = run("graph = chain(('big', lambda state: {'x': 'ü' * (17 << 20)})).compile()", 0)
+    assert messages[-2].output.endswith("bytes of JSON, too large for an event)")
+    assert messages[-1] == Failure("output is larger than 32 MiB", None)
 
 
 def test_outputs_that_are_no_json_are_shown(run):
@@ -305,14 +309,18 @@ def test_the_functional_api_works(run):
     assert AgentCompleted("double", "double", 8) in messages
 
 
-def test_a_stopped_graph_runs_its_finally_blocks(guarded, langgraph_python):
+@pytest.mark.parametrize(
+    ("node", "pause"), [("async def", "await asyncio.sleep(1000)"), ("def", "while True: time.sleep(0.01)")]
+)
+def test_a_stopped_graph_runs_its_finally_blocks(guarded, langgraph_python, node, pause):
     guarded.write(
         graph=STATE
-        + """
-    async def wait(state):
+        + f"""
+    import time
+    {node} wait(state):
         try:
             print("up")
-            await asyncio.sleep(1000)
+            {pause}
         finally:
             print("cleaning up")
     graph = chain(("wait", wait)).compile()

@@ -67,7 +67,7 @@ def test_modules_of_the_project_win_over_the_runners_and_installed_ones(guarded)
     (site / "installed.py").write_text("where = 'site'")
     guarded.write(
         graph="import run, lines, guard, reporter, installed, inner, sys\n"
-        "print(run.where, lines.where, guard.where, reporter.where, installed.where, inner.where, 'json' in sys.modules)",
+        "print(*(m.where for m in (run, lines, guard, reporter, installed, inner)), 'json' in sys.modules)",
         run="where = 'app'",
         guard="where = 'app'",
         reporter="where = 'app'",

@@ -35,9 +35,9 @@ def jsonable(value: Any) -> Any:
     return _convert(value, ())
 
 
-def dumps(value: Any) -> str:
-    """The value as one line of JSON in ASCII."""
-    return json.dumps(jsonable(value), allow_nan=False, separators=(",", ":"))
+def dumps(value: Any) -> bytes:
+    """The value as one line of JSON in UTF-8."""
+    return json.dumps(jsonable(value), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 def _convert(value: Any, above: tuple[int, ...]) -> Any:

@@ -34,28 +34,31 @@ class GraphEvents:
         self._reporter = reporter
         self._tasks = tasks
         self._nodes: dict[Any, str] = {}  # run id of a node → its name
+        self._places: dict[Any, Any] = {}  # run id of a node → where it stands among graphs inside graphs
         self._tools: dict[Any, str] = {}  # run id of a tool → its name
         self._models: dict[Any, str] = {}  # run id of a model → the node that asked it
 
     def on_chain_start(self, serialized: Any, inputs: Any, *, run_id: Any, **more: Any) -> None:
         """A node begins, or something inside of one, which is not told."""
         tags, metadata = more.get("tags") or [], more.get("metadata") or {}
-        if _HIDDEN in tags or not any(tag.startswith(_STEP) for tag in tags):
-            return
-        name = str(metadata.get("langgraph_node") or more.get("name") or "")
-        if name and name != "__start__":
-            self._nodes[run_id] = name
+        place, called = metadata.get("langgraph_checkpoint_ns"), more.get("name")
+        name = str(metadata.get("langgraph_node") or called or "")
+        is_node = any(tag.startswith(_STEP) for tag in tags)
+        # A task of the functional API has no such tag; it is the first in a place of its own that bears its name.
+        is_task = bool(place) and called == name and place not in self._places.values()
+        if (is_node or is_task) and name not in ("", "__start__") and _HIDDEN not in tags:
+            self._nodes[run_id], self._places[run_id] = name, place
             self._reporter.report("agent.started", agent=name, task=self._task(name))
 
     def on_chain_end(self, outputs: Any, *, run_id: Any, **_: Any) -> None:
         """A node's update is its output."""
-        name = self._nodes.pop(run_id, None)
+        name = self._end(run_id)
         if name is not None:
             self._reporter.report("agent.completed", agent=name, task=self._task(name), output=outputs)
 
     def on_chain_error(self, error: BaseException, *, run_id: Any, **_: Any) -> None:
         """A node failed, unless its exception is LangGraph's way to ask somebody or to go to the parent graph."""
-        name = self._nodes.pop(run_id, None)
+        name = self._end(run_id)
         if name is None:
             return
         kinds = {kind.__name__ for kind in type(error).__mro__}
@@ -102,6 +105,11 @@ class GraphEvents:
     def on_llm_error(self, error: BaseException, *, run_id: Any, **_: Any) -> None:
         """No more tokens of this model."""
         self._models.pop(run_id, None)
+
+    def _end(self, run_id: Any) -> str | None:
+        """The name of the node whose run ends, None for what is none."""
+        self._places.pop(run_id, None)
+        return self._nodes.pop(run_id, None)
 
     def _task(self, name: str) -> str:
         return self._tasks.get(name, name)

@@ -8,6 +8,7 @@ import importlib
 import json
 import os
 import signal
+import sys
 import threading
 from typing import Any
 
@@ -77,9 +78,12 @@ def conclude(error: BaseException, reporter: Reporter) -> int:
 def _stop(reporter: Reporter) -> None:
     """Raise Stopped in the main thread, and in the threads in which asyncio runs what is not async."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    frames = sys._current_frames()
     for thread in threading.enumerate():
-        if thread.name.startswith("asyncio_") and thread.ident is not None:
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(Stopped))
+        frame = frames.get(thread.ident or 0)
+        # A worker whose innermost frame is the pool's own has nothing to do.
+        if thread.name.startswith("asyncio_") and frame is not None and frame.f_code.co_name != "_worker":
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(Stopped))
     reporter.interrupt(Stopped())
 
 

@@ -40,25 +40,10 @@ class Reporter:
         """Send one report; values become JSON whatever they are. Does nothing in a fork."""
         if not self.is_ours:
             return
-        line = dumps({"type": kind, **fields}).encode() + b"\n"
-        if len(line) > REPORT_LIMIT and kind not in ("result", "error"):
-            fields = {name: _fitting(value) for name, value in fields.items()}
-            line = dumps({"type": kind, **fields}).encode() + b"\n"
-        with self._lock:
-            self._waiting.append(line)
-            if self._writing:
-                return
-            self._writing = True
-            try:
-                while self._waiting:
-                    self._write(self._waiting.pop(0))
-            except OSError:
-                self._owner = 0  # the guard is gone, and with it every reader
-            finally:
-                self._writing = False
-            interruption, self._interruption = self._interruption, None
-        if interruption is not None:
-            raise interruption
+        line = dumps({"type": kind, **fields})
+        if len(line) > REPORT_LIMIT and kind != "error":
+            line = dumps({"type": kind, **{name: _fitting(value) for name, value in fields.items()}})
+        self._send(line)
 
     def interrupt(self, interruption: BaseException) -> None:
         """Raise `interruption` here, in the main thread, or as soon as the line that it is writing is whole."""
@@ -80,11 +65,11 @@ class Reporter:
     def result(self, output: Any) -> None:
         """Send the run's output; an error instead where it is too large."""
         self._finish()
-        line = dumps(output)
-        if len(line) > RESULT_LIMIT:
+        line = dumps({"type": "result", "output": output})
+        if len(line) - len(b'{"type":"result","output":}') > RESULT_LIMIT:
             self.error("output is larger than 32 MiB", None)
-        else:
-            self.report("result", output=output)
+        elif self.is_ours:
+            self._send(line)
 
     def error(self, error: str, stack_trace: str | None) -> None:
         """Send why the run failed."""
@@ -95,6 +80,23 @@ class Reporter:
     def _finish(self) -> None:
         for finish in self.finishing:
             finish()
+
+    def _send(self, line: bytes) -> None:
+        with self._lock:
+            self._waiting.append(line + b"\n")
+            if self._writing:
+                return
+            self._writing = True
+            try:
+                while self._waiting:
+                    self._write(self._waiting.pop(0))
+            except OSError:
+                self._owner = 0  # the guard is gone, and with it every reader
+            finally:
+                self._writing = False
+            interruption, self._interruption = self._interruption, None
+        if interruption is not None:
+            raise interruption
 
     def _write(self, line: bytes) -> None:
         data = memoryview(line)

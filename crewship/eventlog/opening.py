@@ -1,0 +1,58 @@
+"""Opening the log that an installation has."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import psycopg
+from eventsourcing.persistence import PersistenceError
+
+from crewship.eventlog.log import EventLog
+from crewship.eventlog.postgres import CHANNEL, Doorbell, PostgresKeyStore, open_postgres
+from crewship.eventlog.sqlite import open_sqlite
+from crewship.secrets import KeyRing, SqliteKeyStore
+from domain.errors import Unavailable
+
+
+async def open_log(data: Path, url: str | None, installation: bytes, stack: AsyncExitStack) -> EventLog:
+    """The log in a PostgreSQL database, or without a URL the one in the data folder; open until the stack unwinds.
+
+    Raises Unavailable with a message for the operator.
+    """
+    try:
+        if url is None:
+            log = await _in_folder(data, installation)
+        else:
+            log = await _in_database(url, installation)
+        await log.open()
+    except (PersistenceError, sqlite3.Error, psycopg.Error) as fault:
+        raise Unavailable(f"The log cannot be opened: {str(fault).strip()}") from fault
+    stack.push_async_callback(log.close)
+    if url is not None:
+        bell = Doorbell(url, CHANNEL, _ringing(log))
+        stack.push_async_callback(asyncio.to_thread, bell.close)
+    return log
+
+
+async def _in_folder(data: Path, installation: bytes) -> EventLog:
+    keys = await asyncio.to_thread(SqliteKeyStore, data / "keys.db")
+    recorder = await asyncio.to_thread(open_sqlite, data / "log.db")
+    return EventLog(recorder, KeyRing(keys, installation), shared=False)
+
+
+async def _in_database(url: str, installation: bytes) -> EventLog:
+    keys = await asyncio.to_thread(PostgresKeyStore, url)
+    recorder = await asyncio.to_thread(open_postgres, url)
+    return EventLog(recorder, KeyRing(keys, installation), shared=True)
+
+
+def _ringing(log: EventLog) -> Callable[[], None]:
+    """Rings the log's bell from another thread."""
+    loop = asyncio.get_running_loop()
+
+    def ring() -> None:
+        loop.call_soon_threadsafe(log.ring)
+
+    return ring

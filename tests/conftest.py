@@ -1,0 +1,46 @@
+"""What many tests need: a real database, a real server."""
+
+from collections.abc import Iterator
+from itertools import count
+
+import psycopg
+import pytest
+
+from tests import postgres
+from tests.server import Api, ServerProcess
+
+
+@pytest.fixture(scope="session")
+def postgres_cluster() -> Iterator[str]:
+    """The URL of a real PostgreSQL."""
+    with postgres.cluster() as url:
+        yield url
+
+
+_numbers = count(1)
+
+
+@pytest.fixture
+def postgres_url(postgres_cluster: str) -> str:
+    """The URL of an empty database."""
+    name = f"test_{next(_numbers)}"
+    with psycopg.connect(postgres_cluster, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    return postgres_cluster.replace("/postgres?", f"/{name}?")
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server that many tests share; none of them stops it."""
+    process = ServerProcess(tmp_path_factory.mktemp("server") / "data").start()
+    yield process
+    assert process.stop() == 0, process.output()
+
+
+@pytest.fixture(scope="session")
+def api(server: ServerProcess) -> Iterator[Api]:
+    """The shared server's API, with an operator's key and the probe deployed as `probe`."""
+    with server.client() as client:
+        api = Api(client)
+        assert api.deploy("probe")["status"] == "ready"
+        yield api

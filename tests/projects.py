@@ -1,0 +1,103 @@
+"""Projects as their users write them, for tests to deploy."""
+
+import gzip
+import io
+import tarfile
+from typing import Any
+
+PYPROJECT = """\
+[project]
+name = "probe"
+version = "0.1.0"
+requires-python = ">=3.10"
+dependencies = ["langgraph"]
+"""
+
+MANIFEST = """\
+[deployment]
+framework = "langgraph"
+entrypoint = "graph:graph"
+"""
+
+GRAPH = '''\
+"""Does what its input says: a list of steps."""
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any, TypedDict
+
+from langgraph.graph import END, START, StateGraph
+
+
+class State(TypedDict, total=False):
+    steps: list
+    said: Any
+
+
+def act(state):
+    """Take the steps."""
+    said = None
+    for step in state.get("steps", []):
+        name, value = step[0], step[1] if len(step) > 1 else None
+        if name == "print":
+            print(value, flush=True)
+        elif name == "count":
+            for number in range(value):
+                print(f"line {number}")
+        elif name == "slowly":
+            for number in range(value):
+                print(f"line {number}", flush=True)
+                time.sleep(step[2])
+        elif name == "sleep":
+            time.sleep(value)
+        elif name == "raise":
+            raise ValueError(value)
+        elif name == "exit":
+            os._exit(value)
+        elif name == "write":
+            path = Path("artifacts") / value
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(step[2])
+        elif name == "link":
+            os.symlink("/etc/passwd", "artifacts/link")
+        elif name == "env":
+            said = os.environ.get(value)
+        elif name == "long":
+            said = "x" * value
+        elif name == "odd":
+            said = {1, 2}
+        elif name == "binary":
+            sys.stdout.buffer.write(bytes(range(256)) + b"\\n")
+            sys.stdout.flush()
+        elif name == "one_line":
+            sys.stdout.buffer.write(b"y" * value + b"\\n")
+            sys.stdout.flush()
+        elif name == "wait_for":
+            while not Path(value).exists():
+                time.sleep(0.01)
+        elif name == "say":
+            said = value
+    return {"said": said}
+
+
+builder = StateGraph(State)
+builder.add_node("worker", act)
+builder.add_edge(START, "worker")
+builder.add_edge("worker", END)
+graph = builder.compile()
+'''
+
+PROBE = {"crewship.toml": MANIFEST, "pyproject.toml": PYPROJECT, "graph.py": GRAPH}
+
+
+def pack(files: dict[str, str], **extra: Any) -> bytes:
+    """A project as the command line uploads it."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for name, text in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(text.encode())
+            entry.mode = 0o644
+            tar.addfile(entry, io.BytesIO(text.encode()))
+    return gzip.compress(packed.getvalue())
