@@ -10,6 +10,20 @@ from tests import postgres
 from tests.server import Api, ServerProcess
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """scripts/test --long runs the long forms too."""
+    parser.addoption("--long", action="store_true", help="run what CI has no time for, too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without --long, the tests marked so are not in the run at all."""
+    if config.getoption("--long"):
+        return
+    long = [item for item in items if item.get_closest_marker("long")]
+    items[:] = [item for item in items if item not in long]
+    config.hook.pytest_deselected(items=long)
+
+
 @pytest.fixture(scope="session")
 def postgres_cluster() -> Iterator[str]:
     """The URL of a real PostgreSQL."""

@@ -51,6 +51,12 @@ def act(state):
                 time.sleep(step[2])
         elif name == "sleep":
             time.sleep(value)
+        elif name == "stubborn":
+            while True:
+                try:
+                    time.sleep(60)
+                except BaseException:
+                    pass
         elif name == "raise":
             raise ValueError(value)
         elif name == "exit":

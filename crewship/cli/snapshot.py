@@ -6,6 +6,7 @@ repository), what `[build] exclude` says, and what never travels.
 
 import gzip
 import os
+import re
 import stat
 import tarfile
 import tempfile
@@ -128,7 +129,7 @@ class _Walk:
         if never_travels(bare):
             return True
         shown = name + "/" if is_folder else name
-        return bool(self.excluded.check_file(shown).include) or _ignored(shown, rules)
+        return bool(_says(self.excluded, shown)) or _ignored(shown, rules)
 
     def _target(self, entry: os.DirEntry[str], name: str) -> Path | None:
         """The file or folder that is meant, or None where there is nothing that could be packed."""
@@ -154,10 +155,30 @@ class _Walk:
 def _ignored(name: str, rules: tuple[_Rules, ...]) -> bool:
     """As git decides: the nearest .gitignore that has anything to say about it."""
     for above, below, spec in reversed(rules):
-        include = spec.check_file(above + name.removeprefix(below)).include
-        if include is not None:
-            return include
+        said = _says(spec, above + name.removeprefix(below))
+        if said is not None:
+            return said
     return False
+
+
+def _says(spec: GitIgnoreSpec, name: str) -> bool | None:
+    """Whether the last pattern that means this file or folder ignores it or takes it back; None where none does.
+
+    pathspec by itself also lets a pattern speak for all that lies below what it means: `!/src` would take back
+    `src/key.pem`. Git asks for each folder on the way, and so do we while walking.
+    """
+    for pattern in reversed(spec.patterns):
+        regex = pattern.regex
+        if pattern.include is not None and regex and any(_of_itself(found, name) for found in regex.finditer(name)):
+            return bool(pattern.include)
+    return None
+
+
+def _of_itself(found: re.Match[str], name: str) -> bool:
+    """Whether the pattern matched the name, rather than a folder above it (`ps_d` marks the end of a folder)."""
+    if "ps_d" in found.re.groupindex:
+        return found.start("ps_d") in (-1, len(name) - 1)
+    return not (name.endswith("/") and found.end() == len(name))  # `folder/**` means what is in it only
 
 
 def _with_own_rules(path: Path, prefix: str, rules: tuple[_Rules, ...]) -> tuple[_Rules, ...]:
@@ -194,7 +215,9 @@ def _gitignore(folder: Path) -> GitIgnoreSpec | None:
         lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
     except OSError as error:
         raise Mistake(f"{path} cannot be read: {error.strerror or error}") from None
-    return GitIgnoreSpec.from_lines(filter(_is_pattern, lines))
+    # `a/**/` means the folders within a; pathspec takes it for a itself.
+    plain = (re.sub(r"/\*\*/\s*$", "/**/*/", line) for line in lines)
+    return GitIgnoreSpec.from_lines(filter(_is_pattern, plain))
 
 
 def _is_pattern(line: str) -> bool:

@@ -4,6 +4,7 @@ Groups are made below the server's own, so that whatever bounds the server bound
 """
 
 import contextlib
+import errno
 import os
 import secrets
 import signal
@@ -209,8 +210,8 @@ def remove(groups: Iterable[Path]) -> None:
         while group.is_dir():
             try:
                 group.rmdir()
-            except OSError:
-                kill([group])
-                if time.monotonic() > deadline:
+            except OSError as failure:
+                if failure.errno != errno.EBUSY or time.monotonic() > deadline:
                     break
+                kill([group])
                 time.sleep(0.01)

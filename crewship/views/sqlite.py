@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import aiosqlite
+import structlog
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.base import Executable
 
@@ -14,6 +15,8 @@ from crewship.views.compiled import Compiled
 from projections.projection import Projection, Write
 
 T = TypeVar("T")
+
+logger = structlog.get_logger(__name__)
 
 CURSOR = "CREATE TABLE IF NOT EXISTS view_cursor (fingerprint TEXT NOT NULL, position INTEGER NOT NULL)"
 
@@ -49,6 +52,19 @@ class SqliteViews:
         """Make what is missing; everything anew if it was made by other projections. Returns the cursor."""
         self._projections = projections
         self._fingerprint = fingerprint
+        try:
+            return await self._open()
+        except sqlite3.OperationalError:  # locked, or a disk at fault: nothing that starting over would mend
+            await self.close()
+            raise
+        except sqlite3.DatabaseError as fault:
+            logger.warning("the views' file is damaged; the log gives them back", file=str(self._path), fault=str(fault))
+            await self.close()
+            for path in self._path.parent.glob(f"{self._path.name}*"):
+                path.unlink()
+            return await self._open()
+
+    async def _open(self) -> int:
         self._writing = await connect(self._path)
         self._reading = await connect(self._path)
         for connection in (self._writing, self._reading):
@@ -58,7 +74,7 @@ class SqliteViews:
         await self._writing.work(lambda db: db.execute(CURSOR))
         found = await self._writing.execute_fetchall("SELECT fingerprint, position FROM view_cursor")
         for made_by, position in found:
-            if made_by == fingerprint:
+            if made_by == self._fingerprint:
                 return int(position)
         await self.reset()
         return 0

@@ -94,6 +94,22 @@ def test_gitignore_is_read_as_git_reads_it(tmp_path: Path) -> None:
     ]
 
 
+def test_taking_back_a_folder_does_not_take_back_what_is_ignored_in_it(tmp_path: Path) -> None:
+    make(
+        tmp_path,
+        **{
+            ".gitignore": "*.pem\n!/src\nc/**\n!c/keep\na/**/\n",
+            "src/key.pem": "",
+            "src/a.py": "",
+            "c/keep": "",
+            "c/drop": "",
+            "a/file": "",
+            "a/b/file": "",
+        },
+    )
+    assert packed(tmp_path) == [".gitignore", "a/file", "c/keep", "src/a.py"]
+
+
 def test_gitignore_files_above_count_up_to_the_top_of_the_repository(tmp_path: Path) -> None:
     make(
         tmp_path,

@@ -1,7 +1,8 @@
 """Two runs in local sandboxes, one of which attacks: `python -m tests.crewship.engine.attack SNAPSHOT DATA BUILT`.
 
 Prints JSON: what each attempt came to ("refused: …" or "SUCCEEDED: …"), and how the sandbox looks from outside. Run as
-root or as anybody, from the repository. An attempt that succeeds changes nothing outside the sandbox. BUILT is a data folder in which the version is built; it is only read.
+root or as anybody, from the repository. BUILT is a data folder in which the version is built; it is only read. An
+attempt that succeeds changes nothing outside the sandbox.
 """
 
 import asyncio
@@ -94,8 +95,8 @@ attempt("chroot")(lambda: os.chroot("/tmp"))
 attempt("make a device")(lambda: os.mknod("/tmp/sda", 0o60666, os.makedev(8, 0)))
 attempt("set the host's name")(lambda: socket.sethostname(socket.gethostname()))
 
-for path in ("/proc/sys/kernel/core_pattern", "/proc/sys/kernel/hostname", "/proc/sysrq-trigger", "/proc/sys/vm/drop_caches"):
-    attempt(f"write {path}")(lambda: write(path))
+for path in ("sys/kernel/core_pattern", "sys/kernel/hostname", "sysrq-trigger", "sys/vm/drop_caches"):
+    attempt(f"write /proc/{path}")(lambda: write(f"/proc/{path}"))
 for path in ("/usr/x", "/etc/x", "/etc/passwd", "/venv/x", "/runner/x", "/runner/guard.py", "/x", "/dev/x", "/bin/x"):
     attempt(f"write {path}")(lambda: write(path))
     attempt(f"open up {path}")(lambda: chmod(path if os.path.exists(path) else os.path.dirname(path)))
@@ -126,7 +127,7 @@ for run_id in ("run_other", "run_1"):
     attempt(f"reach the folder of {run_id}")(lambda: os.listdir(f"{data}/runs/{run_id}"))
 attempt("find the other's file")(lambda: need(os.path.exists("/tmp/others") or os.path.exists("/app/artifacts/others")))
 attempt("leave by ..")(lambda: need(set(os.listdir("/app/..")) - set(os.listdir("/"))))
-for path in ("/var", "/run", "/sys", "/boot", "/srv", "/mnt", "/media", "/opt/x", "/etc/shadow", "/etc/ssh", "/dev/sda", "/dev/vda", "/dev/mem", "/dev/kmsg"):
+for path in "/var /run /sys /boot /srv /mnt /media /etc/shadow /etc/ssh /dev/sda /dev/vda /dev/mem /dev/kmsg".split():
     attempt(f"reach {path}")(lambda: os.stat(path))
 
 

@@ -68,8 +68,8 @@ def text_of(line: bytes, cut: bool = False) -> str:
 
 
 def shorten(text: str, limit: int = LINE_LIMIT) -> tuple[str, bool]:
-    """The text, cut to `limit` bytes of UTF-8, and whether it had to be; lone surrogates become `?`."""
-    if len(text) * 4 <= limit and text.isascii():
+    """The text, cut to `limit` bytes of UTF-8, and whether it had to be; lone surrogates become `?`, NUL U+FFFD."""
+    if len(text) <= limit and text.isascii() and "\0" not in text:
         return text, False
     data = text[: limit + 1].encode("utf-8", "replace")
     cut = len(data) > limit or len(text) > limit + 1

@@ -11,9 +11,7 @@ import sys
 from types import ModuleType
 from typing import Any
 
-
-class BadEntrypoint(Exception):
-    """The entrypoint does not lead to anything; the message is for the project's author."""
+from .ending import Problem
 
 
 def extend_path(app: str, sites: list[str]) -> None:
@@ -35,11 +33,11 @@ def extend_path(app: str, sites: list[str]) -> None:
 def load(entrypoint: str, app: str) -> Any:
     """Import the module and give back what the entrypoint names in it.
 
-    Raises BadEntrypoint, or whatever the project's own code raises while it is imported.
+    Raises Problem, or whatever the project's own code raises while it is imported.
     """
     place, colon, path = entrypoint.rpartition(":")
     if not colon or not place or not all(part.isidentifier() for part in path.split(".")):
-        raise BadEntrypoint(f"entrypoint {entrypoint!r} must be module:attribute or ./path/file.py:attribute")
+        raise Problem(f"entrypoint {entrypoint!r} must be module:attribute or ./path/file.py:attribute")
     is_file = place.endswith(".py") or "/" in place
     module = _load_file(place, app) if is_file else _load_module(place, app)
     return _attribute(module, place, path)
@@ -53,7 +51,7 @@ def _load_module(name: str, app: str) -> ModuleType:
             raise  # it is there; something that it imports is not
         close = difflib.get_close_matches(name, _modules(app), n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise BadEntrypoint(f"entrypoint: there is no module {name!r} in the project{hint}") from None
+        raise Problem(f"entrypoint: there is no module {name!r} in the project{hint}") from None
 
 
 def _load_file(place: str, app: str) -> ModuleType:
@@ -61,9 +59,9 @@ def _load_file(place: str, app: str) -> ModuleType:
     path = os.path.realpath(os.path.join(app, place))
     root = os.path.realpath(app)
     if not path.startswith(root + os.sep):
-        raise BadEntrypoint(f"entrypoint: {place!r} lies outside of the project")
+        raise Problem(f"entrypoint: {place!r} lies outside of the project")
     if not os.path.isfile(path):
-        raise BadEntrypoint(f"entrypoint: there is no file {place!r} in the project")
+        raise Problem(f"entrypoint: there is no file {place!r} in the project")
     source = os.path.join(root, "src")
     inside = os.path.relpath(path, source if path.startswith(source + os.sep) else root)
     parts = inside[: -len(".py")].split(os.sep)
@@ -73,7 +71,7 @@ def _load_file(place: str, app: str) -> ModuleType:
         return importlib.import_module(name)
     spec = importlib.util.spec_from_file_location("_".join(parts).replace("-", "_"), path)
     if spec is None or spec.loader is None:
-        raise BadEntrypoint(f"entrypoint: {place!r} is no Python file")
+        raise Problem(f"entrypoint: {place!r} is no Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
@@ -89,7 +87,7 @@ def _attribute(module: ModuleType, place: str, path: str) -> Any:
             names = [known for known in dir(value) if not known.startswith("_")]
             close = difflib.get_close_matches(name, names, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise BadEntrypoint(f"entrypoint: {place!r} has no {name!r}{hint}") from None
+            raise Problem(f"entrypoint: {place!r} has no {name!r}{hint}") from None
     return value
 
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
-from collections.abc import Callable
 from typing import Any
 
-from .entrypoint import BadEntrypoint
+from .ending import Ending, Problem
 from .langgraph_events import handler_for
 from .reporter import Reporter
 
@@ -20,28 +19,16 @@ NEEDS_THREAD = "the graph stopped at an interrupt; interrupts need a thread"
 MODES = ["updates", "values"]  # interrupts come with the updates, the final state is the last of the values
 
 
-class InterruptedWithoutThread(Exception):
-    """There is nobody to answer, and nowhere to keep the state until somebody does."""
-
-
-def run(entry: Any, job: dict[str, Any], reporter: Reporter, conclude: Callable[[BaseException], int]) -> int:
-    """Run the entrypoint's graph and report its result, or hand its failure to `conclude`; the exit status.
-
-    Last words are said before threads are waited for that a node left behind.
-    """
+def run(entry: Any, job: dict[str, Any], reporter: Reporter, ending: Ending) -> int:
+    """Run the entrypoint's graph to its ending; returns the exit status."""
     made = _call(entry, job)
 
     async def attempt() -> int:
         try:
             async with contextlib.AsyncExitStack() as stack:
-                output = await _execute(await _graph(made, stack), job, reporter)
-                reporter.result(output)
-            return 0
-        except InterruptedWithoutThread:
-            reporter.error(NEEDS_THREAD, None)
-            return 1
+                return ending.succeed(await _execute(await _graph(made, stack), job, reporter))
         except Exception as error:
-            return conclude(error)
+            return ending.fail(error)
 
     return asyncio.run(attempt())
 
@@ -55,7 +42,7 @@ def _call(entry: Any, job: dict[str, Any]) -> Any:
     parameters = [each for each in parameters if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)]
     required = [each for each in parameters if each.default is empty]
     if len(required) > 1:
-        raise BadEntrypoint("entrypoint: the function must take no argument, or the run's config, and return a graph")
+        raise Problem("entrypoint: the function must take no argument, or the run's config, and return a graph")
     wanted = required[0] if required else next((each for each in parameters if each.name == "config"), None)
     if wanted is None:
         return entry()
@@ -74,7 +61,7 @@ async def _graph(made: Any, stack: contextlib.AsyncExitStack) -> Any:
     if not _is_graph(made) and hasattr(made, "compile"):
         made = made.compile()
     if not _is_graph(made):
-        raise BadEntrypoint(f"entrypoint: {type(made).__name__} is neither a graph nor a function that returns one")
+        raise Problem(f"entrypoint: {type(made).__name__} is neither a graph nor a function that returns one")
     return made
 
 
@@ -83,7 +70,7 @@ def _is_graph(value: Any) -> bool:
 
 
 async def _execute(graph: Any, job: dict[str, Any], reporter: Reporter) -> Any:
-    """The final state. Raises InterruptedWithoutThread, and whatever the project's nodes raise."""
+    """The final state. Raises Problem at an interrupt that nobody can answer, and what the project's nodes raise."""
     config: dict[str, Any] = {"callbacks": [handler_for(graph, reporter)]}
     checkpointer = getattr(graph, "checkpointer", None)
     if hasattr(checkpointer, "aget_tuple"):
@@ -102,7 +89,7 @@ async def _execute(graph: Any, job: dict[str, Any], reporter: Reporter) -> Any:
         async for mode, chunk in graph.astream(job["input"], config, stream_mode=MODES):
             final.take(mode, chunk)
     if final.interrupted and job["thread_id"] is None:
-        raise InterruptedWithoutThread
+        raise Problem(NEEDS_THREAD)
     return final.values
 
 

@@ -31,7 +31,7 @@ class LogStream(io.TextIOBase):
 
     def __init__(self, reporter: Reporter, name: str, fd: int) -> None:
         self._reporter, self._stream, self._fd = reporter, name, fd
-        self._held: dict[int, str] = {}
+        self._held: dict[tuple[int, int], str] = {}
         self.name = f"<{name}>"
         self.buffer = _Buffer(self)
 
@@ -39,16 +39,16 @@ class LogStream(io.TextIOBase):
         """Take text; each finished line is reported."""
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
-        if not self._reporter.is_ours:
-            _write_all(self._fd, text)
-            return len(text)
-        thread = threading.get_ident()
-        *lines, rest = (self._held.pop(thread, "") + text).split("\n")
+        writer = os.getpid(), threading.get_ident()
+        *lines, rest = (self._held.pop(writer, "") + text).split("\n")
         if rest:
             # Past a limit the rest of the line is cut anyway; a carriage return starts the line over.
-            self._held[thread] = (_last_state(rest) if "\r" in rest else rest)[: _HELD + 1]
-        for line in lines:
-            self._log(line)
+            self._held[writer] = (_last_state(rest) if "\r" in rest else rest)[: _HELD + 1]
+        if self._reporter.is_ours:
+            for line in lines:
+                self._log(line)
+        elif lines:
+            _write_all(self._fd, "\n".join(lines) + "\n")
         return len(text)
 
     def finish(self) -> None:
@@ -71,7 +71,10 @@ class LogStream(io.TextIOBase):
         return True
 
     def flush(self) -> None:
-        """Nothing waits here but a line that is not finished."""
+        """A line that is not finished waits on, except in a fork, which may end without another word."""
+        if not self._reporter.is_ours:
+            for writer in [writer for writer in self._held if writer[0] == os.getpid()]:
+                _write_all(self._fd, self._held.pop(writer))
 
     def close(self) -> None:
         """Stays open: the interpreter and other threads go on printing."""
