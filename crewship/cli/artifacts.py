@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import click
 
 from crewship.cli import parameters, terminal
 from crewship.cli.client import Client
-from crewship.cli.errors import CommandError, NoServer
+from crewship.cli.errors import CommandError, Mistake, NoServer
 
 TRIES = 3
 
@@ -38,7 +40,7 @@ def artifacts(run_id: str, as_json: bool) -> None:
 @click.command()
 @click.argument("run_id")
 @click.argument("name", required=False)
-@click.option("-o", "--output", type=click.Path(), help="A folder; with NAME, also the file to write.")
+@click.option("-o", "--output", type=click.Path(), help="A folder; with NAME also a file, or - for stdout.")
 @parameters.as_json
 def download(run_id: str, name: str | None, output: str | None, as_json: bool) -> None:
     """Download the artifact NAME of a run, or all of them, into this folder.
@@ -46,8 +48,11 @@ def download(run_id: str, name: str | None, output: str | None, as_json: bool) -
     \b
     Examples:
       crewship runs download run_abc123 report.md
+      crewship runs download run_abc123 report.md -o - | less
       crewship runs download run_abc123 -o results/
     """
+    if output == "-" and (not name or as_json):
+        raise Mistake("-o - writes one artifact to standard output: give its NAME, and no --json")
     client = Client.connect()
     found = client.get("runs", run_id, "artifacts")["artifacts"]
     wanted = [item for item in found if name in (None, item["name"])]
@@ -56,6 +61,12 @@ def download(run_id: str, name: str | None, output: str | None, as_json: bool) -
         raise CommandError(
             f"{run_id} has no artifact {name}; there is: {there}" if name else f"{run_id} has no artifacts"
         )
+    if output == "-":
+        with tempfile.TemporaryDirectory() as folder:  # nothing is printed that did not arrive whole
+            fetch(client, run_id, wanted[0], whole := Path(folder) / "artifact")
+            with whole.open("rb") as file:
+                shutil.copyfileobj(file, click.get_binary_stream("stdout"))
+        return
     written = []
     for item in wanted:
         target = _single(item["name"], output) if name else inside(Path(output or "."), item["name"])

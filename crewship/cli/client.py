@@ -1,6 +1,7 @@
 """The server's HTTP API as the commands use it: one request in, its JSON out, every failure an error that helps."""
 
 import ipaddress
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,12 +12,13 @@ import click
 import httpx
 
 from crewship.cli import credentials, terminal
-from crewship.cli.errors import CommandError, Mistake, NoServer, Refused
+from crewship.cli.errors import Broken, CommandError, Mistake, NoServer, Refused
 
 Body = Callable[[], Iterator[bytes]]
 # A server that starts or is overloaded answers 503: how long to keep asking, in seconds.
 PATIENCE = 30.0
 CONNECT = 5.0
+TRIES = 3
 ANSWER = 90.0
 
 
@@ -59,6 +61,16 @@ class Client:
     def post(self, *path: str, body: Any = None, headers: dict[str, str] | None = None) -> Any:
         """POST of a JSON body."""
         return self.ask("POST", *path, json={} if body is None else body, headers=headers)
+
+    def post_once(self, *path: str, body: Any) -> Any:
+        """POST that is tried again when the connection breaks: under one Idempotency-Key it counts once."""
+        headers = {"Idempotency-Key": secrets.token_hex(16)}
+        for attempt in range(1, TRIES):
+            try:
+                return self.post(*path, body=body, headers=headers)
+            except Broken:
+                self.pause(attempt)
+        return self.post(*path, body=body, headers=headers)
 
     def put(self, *path: str, body: Any) -> Any:
         """PUT of a JSON body."""
@@ -109,9 +121,9 @@ class Client:
                 f"no server answers at {self.url}: start one with `crewship serve` or set CREWSHIP_URL"
             ) from None
         except httpx.TimeoutException:
-            raise NoServer(f"{self.url} took too long to answer: try again") from None
+            raise Broken(f"{self.url} took too long to answer: try again") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise NoServer(f"the connection to {self.url} broke: {error or type(error).__name__}") from None
+            raise Broken(f"the connection to {self.url} broke: {error or type(error).__name__}") from None
 
 
 def url(*path: str) -> str:

@@ -32,12 +32,17 @@ def config_file() -> Path:
 
 
 def load() -> Credentials:
-    """The environment's CREWSHIP_URL and CREWSHIP_API_KEY, each before what the file says."""
+    """The environment's CREWSHIP_URL and CREWSHIP_API_KEY, each before what the file says.
+
+    The file's key is for the file's server: where CREWSHIP_URL names another, it stays at home.
+    """
     url, key = os.environ.get("CREWSHIP_URL"), os.environ.get("CREWSHIP_API_KEY")
     if not (url and key):
         kept = _kept()
-        url, key = url or kept.get("url"), key or kept.get("key")
-    return Credentials((url or DEFAULT_URL).rstrip("/"), key or None)
+        home = kept.get("url", DEFAULT_URL).rstrip("/")
+        url = (url or home).rstrip("/")
+        key = key or (kept.get("key") if url == home else None)
+    return Credentials(url.rstrip("/"), key or None)
 
 
 def save(url: str, key: str) -> Path:

@@ -26,6 +26,10 @@ class NoServer(CommandError):
     """Nothing answers at the server's address."""
 
 
+class Broken(NoServer):
+    """The connection broke after it was made: what was asked for may have been done."""
+
+
 class Refused(CommandError):
     """The server answered with an error."""
 

@@ -49,7 +49,7 @@ def invoke(
     called = parameters.deployment_name(deployment, name)
     body = {"deployment_id": called, "input": parameters.run_input(given), "environment": environment}
     client = Client.connect()
-    run = client.post("runs", body=body)
+    run = client.post_once("runs", body=body)
     if detach:
         terminal.print_json_line(run) if as_json else terminal.say(run["run_id"])
         return

@@ -205,7 +205,7 @@ def test_forks_and_process_pools_report_nothing_twice(guarded):
         print("held", end="")
         pid = os.fork()
         if pid == 0:
-            print("in the", "fork", end="", flush=True)
+            print("in the", "fork", flush=True)
             raise RuntimeError("only the fork")
         os.waitpid(pid, 0)
         print()
