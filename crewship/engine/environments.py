@@ -249,6 +249,7 @@ class _Build:
         ready.mkdir()
         folders.open_to_all(self.folder / "venv")
         (self.folder / "venv").rename(ready / "venv")
+        (self.folder / "venv").mkdir()  # the steps to come see a folder there as well
         (ready / "python.json").write_bytes(msgspec.json.encode(self._python))
         _appear(ready, self._target)
 

@@ -2,6 +2,8 @@ from datetime import UTC, datetime
 from functools import reduce
 
 import pytest
+from hypothesis import given as for_all
+from hypothesis import strategies as st
 
 from domain import run as rules
 from domain.errors import BadRequest
@@ -90,3 +92,28 @@ def test_a_running_run_succeeds_with_its_result():
 
 def test_a_pending_run_can_fail_to_start():
     assert rules.fail(given(REQUESTED, CLAIMED), "error", "boom") == [FAILED]
+
+
+Decision = st.sampled_from(["claim", "start", "cancel", "succeed", "fail", "stopped"])
+
+
+@for_all(st.lists(Decision, max_size=30))
+def test_whatever_is_tried_a_run_ends_at_most_once_and_nothing_follows(tries: list[str]):
+    events: list[RunEvent] = [REQUESTED]
+    for attempt in tries:
+        run = given(*events)
+        decisions = {
+            "claim": lambda run=run: rules.claim(run, "srv_1", 1),
+            "start": lambda run=run: rules.start(run, AT),
+            "cancel": lambda run=run: rules.cancel(run, AT),
+            "succeed": lambda run=run: rules.succeed(run, 1, None),
+            "fail": lambda run=run: rules.fail(run, "lost", "gone"),
+            "stopped": lambda run=run: rules.stopped(run, AT),
+        }
+        try:
+            events += decisions[attempt]()
+        except BadRequest:
+            assert run.finished
+    terminal = [event for event in events if isinstance(event, RunSucceeded | RunFailed | RunCanceled)]
+    assert len(terminal) <= 1
+    assert not terminal or events[-1] is terminal[0]

@@ -47,7 +47,7 @@ def test_files_that_settings_name_are_found(tmp_path):
 def test_uvs_last_error_becomes_one_line():
     tail = [
         "Using Python 3.11",
-        "  × No solution found when resolving dependencies:",
+        "  \u00d7 No solution found when resolving dependencies:",
         "  ╰─▶ Because nothing was found in the package registry and you require",
         "      nothing, we can conclude that your requirements are unsatisfiable.",
     ]

@@ -16,11 +16,11 @@ from tests.conformance.executor import order_of
 GRAPH = {"graph.py": "graph = 1\n"}
 
 
-def wheel(folder, name, version="1.0", files=None):
-    """Write a wheel into the folder."""
+def wheel(folder, name, version="1.0"):
+    """Write a wheel into the folder, and into the index below it."""
     info = f"{name}-{version}.dist-info"
-    contents = {f"{name}/__init__.py": "", **(files or {})}
-    contents |= {
+    contents = {
+        f"{name}/__init__.py": "",
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
@@ -31,6 +31,9 @@ def wheel(folder, name, version="1.0", files=None):
     with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as packed:
         for path, text in (contents | {f"{info}/RECORD": record + f"{info}/RECORD,,\n"}).items():
             packed.writestr(path, text)
+    (folder / "index" / name).mkdir(parents=True, exist_ok=True)
+    links = "".join(f'<a href="../../{path.name}">{path.name}</a>' for path in sorted(folder.glob(f"{name}-*.whl")))
+    (folder / "index" / name / "index.html").write_text(f"<!DOCTYPE html><html><body>{links}</body></html>")
 
 
 BACKEND = """
@@ -76,8 +79,9 @@ def environ(wheels):
         "PATH": os.environ["PATH"],
         "HOME": os.environ.get("HOME", "/"),
         "PIP_FIND_LINKS": str(wheels),
-        "UV_NO_INDEX": "1",
+        "PIP_INDEX_URL": (wheels / "index").as_uri(),
         "UV_PYTHON_DOWNLOADS": "never",
+        "UV_HTTP_RETRIES": "0",
         "SERVERS_SECRET": "hidden",
     }
 
@@ -236,7 +240,7 @@ async def test_credentials_in_urls_are_masked(builder, order):
     said = []
     with contextlib.suppress(BuildFailed):
         async for line in builder.build(order({**GRAPH, "requirements.txt": requirements})):
-            said.append(line)  # noqa: PERF401 - what was said before it failed counts
+            said.append(line)
     assert not any("password" in line for line in said)
 
 

@@ -1,7 +1,9 @@
 """The local executor where bubblewrap does not work, and what only it does."""
 
+import asyncio
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -60,7 +62,13 @@ async def test_without_bubblewrap_a_run_works_in_its_own_folder(plain, order, tm
 
 
 async def test_without_bubblewrap_killing_a_run_ends_all_that_it_started(plain, order):
-    code = "import os, time\nif os.fork() == 0:\n    os.setsid()\nprint('waiting', os.getpid(), flush=True)\ntime.sleep(1000)"
+    code = """
+        import os, time
+        if os.fork() == 0:
+            os.setsid()
+        print('waiting', os.getpid(), flush=True)
+        time.sleep(1000)
+    """
     sandbox = await plain.launch(launch_of(order, code))
     seen = []
     await hear(sandbox, until=lambda line: says("waiting")(line) and (seen.append(line), len(seen) == 2)[1])
@@ -137,8 +145,8 @@ async def test_a_run_outlives_the_server_that_started_it(confined, order, tmp_pa
         "    import os; os._exit(0)\n"
         "asyncio.run(main(Path(sys.argv[1])))\n"
     )
-    command = [os.sys.executable, "-c", script, str(tmp_path)]
-    subprocess.run(command, check=True, cwd=Path(__file__).parents[3], timeout=60)
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    await asyncio.to_thread(subprocess.run, command, check=True, cwd=Path(__file__).parents[3], timeout=60)
     found = await confined.find("run_1")
     assert found is not None
     assert says("waiting")((await hear(found, until=says("waiting"))).lines[-1])

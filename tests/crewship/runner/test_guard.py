@@ -334,7 +334,7 @@ def test_a_child_that_closes_its_pipes_goes_on(guarded):
         sys.exit(5)
     """)
     guarded.until(lambda: (guarded.app / "reached").exists())
-    assert guarded.messages(AgentStarted) == [AgentStarted("a", "t")]
+    guarded.until(lambda: guarded.messages(AgentStarted) == [AgentStarted("a", "t")])
     (guarded.app / "end").touch()
     assert guarded.end() == Exit(code=5)
 
