@@ -23,8 +23,8 @@ KEEP_ALIVE_SECONDS = 15.0
 STALLED_SECONDS = 300.0
 EVENTS_AT_ONCE = 128
 BYTES_AT_ONCE = 256 * 1024
-FRAMES_KEPT = 4096
-FRAME_KEPT_BYTES = 16 * 1024
+FRAMES_KEPT_BYTES = 32 * 1024 * 1024
+LARGEST_FRAME_KEPT = 64 * 1024
 TOKEN_LIFE = timedelta(hours=24)
 TOKEN_AFTER_END = timedelta(hours=1)
 
@@ -42,6 +42,7 @@ class Frames:
 
     def __init__(self) -> None:
         self._made: OrderedDict[tuple[int, bool], tuple[PublicEvent, bytes]] = OrderedDict()
+        self._bytes = 0
 
     def of(self, recorded: Recorded, named: bool) -> tuple[PublicEvent, bytes] | None:
         """The public event and its frame; None for what is internal."""
@@ -52,10 +53,12 @@ class Frames:
         if event is None:
             return None
         made = (event, frame(event, named))
-        if len(made[1]) <= FRAME_KEPT_BYTES:
+        if len(made[1]) <= LARGEST_FRAME_KEPT:
             self._made[key] = made
-            while len(self._made) > FRAMES_KEPT:
-                self._made.popitem(last=False)
+            self._bytes += len(made[1])
+            while self._bytes > FRAMES_KEPT_BYTES:
+                _, (_, dropped) = self._made.popitem(last=False)
+                self._bytes -= len(dropped)
         return made
 
 

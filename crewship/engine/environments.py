@@ -130,8 +130,10 @@ class LocalBuilder:
     def _version(self, order: BuildOrder) -> Path:
         return self.data / "versions" / order.version_id
 
-    def workplace(self, order: BuildOrder, build: Path, python: Python, *, confined: bool) -> Workplace:
-        """A place for a build's steps, in the folder `build`. Blocks while it is made."""
+    def workplace(
+        self, order: BuildOrder, build: Path, python: Python, *, confined: bool, deadline: float
+    ) -> Workplace:
+        """A place for a build's steps until `deadline` (of the loop's clock), in the folder `build`. Blocks."""
         given = builds.settings(self._environ)
         cache = self.data / "cache" / order.deployment_id
         places = {name: build / name for name in ("source", "venv", "site", "tmp")} | {"cache": cache}
@@ -150,7 +152,7 @@ class LocalBuilder:
             identity=identity,
             confined=confined,
             environ=given,
-            deadline=asyncio.get_running_loop().time() + BUILD_SECONDS,
+            deadline=deadline,
         )
 
 
@@ -224,8 +226,10 @@ class _Build:
     async def _work(self) -> Workplace:
         if self._workplace is None:
             make = self._builder.workplace
-            # Not in a thread: it asks the loop for the time. The copy is the one thing here that may take a moment.
-            self._workplace = make(self._order, self.folder, self._python, confined=self._confined)
+            deadline = asyncio.get_running_loop().time() + BUILD_SECONDS
+            self._workplace = await asyncio.to_thread(
+                make, self._order, self.folder, self._python, confined=self._confined, deadline=deadline
+            )
         return self._workplace
 
     def _check_framework(self) -> None:

@@ -132,10 +132,12 @@ class LocalExecutor:
         identity = self._take_identity()
         try:
             return await self._start(Start(folder, launch, built, self._runner), identity)
-        except (OSError, subprocess.SubprocessError, LaunchFailed) as failure:
+        except BaseException as failure:
             await asyncio.to_thread(_clear, folder)
             self._release(launch.run_id, identity)
-            raise LaunchFailed(str(failure)) from failure
+            if isinstance(failure, OSError | subprocess.SubprocessError):
+                raise LaunchFailed(f"the sandbox did not start: {failure}") from failure
+            raise
 
     async def _start(self, start: Start, identity: int | None) -> LocalSandbox:
         folder = start.folder
@@ -145,7 +147,7 @@ class LocalExecutor:
         child = self._children[folder.name] = _Child(process)
         try:
             await _begun(folder, child)
-        except LaunchFailed:
+        except BaseException:
             await LocalSandbox(folder, note, leader=child.holder, removed=self._forget).kill()
             raise
         return LocalSandbox(folder, note, leader=child.holder, removed=self._forget)

@@ -64,7 +64,7 @@ class Supervisor:
     async def run(self) -> None:
         """See the run through, from wherever it stands."""
         run, _ = await runs.get(self._log, self._run_id)
-        if run.finished:
+        if run.finished or run.server_id not in (None, self._parts.server_id):
             return
         version, _ = await deployments.version(self._log, run.version_id)
         self._manifest = msgspec.convert(version.manifest, DeploymentManifest)

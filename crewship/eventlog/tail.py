@@ -5,9 +5,9 @@ Many readers of the same moment are served from here without a look at the datab
 """
 
 import asyncio
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Sequence
-from itertools import chain
 
 from domain.event import Recorded
 
@@ -15,56 +15,74 @@ MOST_EVENTS = 8192
 MOST_BYTES = 32 * 1024 * 1024
 
 
+class Shelf:
+    """Events in the order of their positions: put on at one end, taken off at the other, found by position."""
+
+    def __init__(self) -> None:
+        self._positions: list[int] = []
+        self._events: list[Recorded] = []
+        self._gone = 0
+
+    def add(self, event: Recorded) -> None:
+        """Put the newest event on."""
+        self._positions.append(event.position)
+        self._events.append(event)
+
+    def drop_oldest(self) -> bool:
+        """Take the oldest event off; whether any is left. What was taken is cleared away in larger pieces."""
+        self._gone += 1
+        if self._gone * 2 > len(self._events):
+            del self._positions[: self._gone]
+            del self._events[: self._gone]
+            self._gone = 0
+        return self._gone < len(self._events)
+
+    def behind(self, after: int, limit: int) -> list[Recorded]:
+        """The first `limit` events behind a position."""
+        start = bisect_right(self._positions, after, self._gone)
+        return self._events[start : start + limit]
+
+
 class Tail:
     """A bounded window on the end of the log. Used on the event loop alone."""
 
     def __init__(self, head: int) -> None:
-        self.start = head
-        self.head = head
-        self._events: deque[tuple[Recorded, int]] = deque()
-        self._bytes = 0
-        self._streams: dict[str, deque[Recorded]] = {}
         self._stream_bells: dict[str, set[asyncio.Event]] = {}
         self._log_bells: set[asyncio.Event] = set()
+        self.start = head
+        self.head = head
+        self._sizes: deque[tuple[int, str, int]] = deque()
+        self._bytes = 0
+        self._all = Shelf()
+        self._streams: dict[str, Shelf] = {}
 
     def push(self, events: Sequence[tuple[Recorded, int]]) -> None:
         """Take in what was appended, in order, with the stored size of each, and ring whoever follows it."""
         for event, size in events:
-            self._events.append((event, size))
+            self._sizes.append((event.position, event.stream, size))
             self._bytes += size
-            self._streams.setdefault(event.stream, deque()).append(event)
+            self._all.add(event)
+            self._streams.setdefault(event.stream, Shelf()).add(event)
             self.head = event.position
-        while len(self._events) > MOST_EVENTS or self._bytes > MOST_BYTES:
+        while len(self._sizes) > MOST_EVENTS or self._bytes > MOST_BYTES:
             self._drop_oldest()
         self._ring({event.stream for event, _ in events})
 
-    def advance(self, head: int) -> None:
-        """Skip to a position without holding what lies before it: whoever wants that reads the database."""
-        self._events.clear()
-        self._streams.clear()
-        self._bytes = 0
-        self.start = self.head = head
-        self._ring(self._stream_bells.keys())
-
     def _drop_oldest(self) -> None:
-        event, size = self._events.popleft()
+        self.start, stream, size = self._sizes.popleft()
         self._bytes -= size
-        self.start = event.position
-        of_stream = self._streams[event.stream]
-        of_stream.popleft()
-        if not of_stream:
-            del self._streams[event.stream]
+        self._all.drop_oldest()
+        if not self._streams[stream].drop_oldest():
+            del self._streams[stream]
 
     def read(self, after: int, limit: int, streams: Sequence[str] | None) -> list[Recorded] | None:
         """The first `limit` events behind `after`; None if the tail does not reach back that far."""
         if after < self.start:
             return None
         if streams is None:
-            found = _newer((event for event, _ in reversed(self._events)), after)
-        else:
-            found = list(chain.from_iterable(_newer(reversed(self._streams.get(s, ())), after) for s in streams))
-            if len(streams) > 1:
-                found.sort(key=lambda event: event.position)
+            return self._all.behind(after, limit)
+        found = [event for name in streams if name in self._streams for event in self._streams[name].behind(after, limit)]
+        found.sort(key=lambda event: event.position)
         return found[:limit]
 
     def add_bell(self, streams: Sequence[str] | None) -> asyncio.Event:
@@ -91,13 +109,3 @@ class Tail:
         for stream in streams:
             for bell in self._stream_bells.get(stream, ()):
                 bell.set()
-
-
-def _newer(backwards: Iterable[Recorded], after: int) -> list[Recorded]:
-    found = []
-    for event in backwards:
-        if event.position <= after:
-            break
-        found.append(event)
-    found.reverse()
-    return found

@@ -1,6 +1,7 @@
 """The local executor keeps what every executor promises, and isolates its runs."""
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -89,8 +90,21 @@ class TestLocalExecutor(ExecutorSuite):
         await second.remove()
         await first.remove()
 
-    async def test_the_guard_and_bubblewrap_are_reaped(self, executor, order):
-        sandbox = await executor.launch(launch_of(order, "result = 1"))
-        await hear(sandbox)
-        await sandbox.remove()
-        assert executor._children == {}
+    async def test_no_dead_process_and_no_descriptor_of_a_run_is_kept(self, executor, order):
+        before, descriptors = _dead_children(), len(os.listdir("/proc/self/fd"))
+        for number in range(2):
+            sandbox = await executor.launch(launch_of(order, "result = 1", run_id=f"run_{number}"))
+            await hear(sandbox)
+            await sandbox.remove()
+        assert _dead_children() <= before
+        assert len(os.listdir("/proc/self/fd")) == descriptors
+
+
+def _dead_children() -> set[str]:
+    """Processes that this one started and has not reaped; those of executors that were closed stay until it ends."""
+    children = {process for task in Path("/proc/self/task").iterdir() for process in _words(task / "children")}
+    return {process for process in children if ") Z " in Path(f"/proc/{process}/stat").read_text()}
+
+
+def _words(file: Path) -> list[str]:
+    return file.read_text().split()

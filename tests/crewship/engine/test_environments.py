@@ -40,7 +40,7 @@ BACKEND = """
 import os, subprocess, zipfile, json, sys
 
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
-    exec(open("hostile.py").read())
+    exec(open("hostile.py").read(), {})
     name = "agent-1.0-py3-none-any.whl"
     files = {
         "agent/__init__.py": "graph = 1",
@@ -245,7 +245,7 @@ async def test_credentials_in_urls_are_masked(builder, order):
 
 
 HOSTILE = """
-import glob, os, pathlib
+import glob, os, sys
 found = dict(os.environ)
 assert "SERVERS_SECRET" not in found, found
 places = [
