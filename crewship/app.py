@@ -160,7 +160,7 @@ def _url(host: str, sockets: list[tuple[str, int]]) -> str:
 
 async def _first_key(settings: Settings, log: EventLog, views: Views, server_id: str) -> str | None:
     """The admin key of an installation that has no key yet, unless the operator brings one."""
-    await views.reached(log.appended, timeout=60)
+    await views.reached(log.appended, seconds=60)
     if settings.admin_key or await views.rows(access_view.LIST, limit=1, offset=0):
         return None
     _, key = await key_commands.create(log, "admin", ["admin"], None, Author(f"server:{server_id}"))

@@ -62,14 +62,14 @@ class BlobStore:
 
         def write() -> Blob:
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-            with os.fdopen(descriptor, "rb") as source:
-                with tempfile.NamedTemporaryFile(dir=self._incoming, delete=False) as file:
-                    digest, size = hashlib.sha256(), 0
-                    while chunk := source.read(CHUNK):
-                        digest.update(chunk)
-                        size += len(chunk)
-                        file.write(chunk)
-                    return self._settle(file, digest.hexdigest(), size)
+            incoming = tempfile.NamedTemporaryFile(dir=self._incoming, delete=False)  # noqa: SIM115 closed below
+            with os.fdopen(descriptor, "rb") as source, incoming as file:
+                digest, size = hashlib.sha256(), 0
+                while chunk := source.read(CHUNK):
+                    digest.update(chunk)
+                    size += len(chunk)
+                    file.write(chunk)
+                return self._settle(file, digest.hexdigest(), size)
 
         return await asyncio.to_thread(write)
 
@@ -86,7 +86,7 @@ class BlobStore:
                 await asyncio.to_thread(file.write, chunk)
             return await asyncio.to_thread(self._settle, file, digest.hexdigest(), size)
         except BaseException:
-            Path(file.name).unlink(missing_ok=True)
+            await asyncio.to_thread(Path(file.name).unlink, missing_ok=True)
             raise
         finally:
             file.close()

@@ -1,4 +1,4 @@
-"""Settings of a server: from the command line, else from the environment, else the default. The one reader of os.environ."""
+"""Settings of a server: from the command line, else the environment, else the default. The one reader of os.environ."""
 
 import os
 import re
@@ -60,7 +60,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         except msgspec.ValidationError as error:
             raise BadRequest(f"A setting is wrong: {error}") from None
         if settings.postgres and not settings.postgres.startswith(("postgresql://", "postgres://")):
-            raise BadRequest("--log takes a URL that begins with postgresql://, or nothing for SQLite in the data folder")
+            raise BadRequest(
+                "--log takes a URL that begins with postgresql://, or nothing for SQLite in the data folder"
+            )
         if settings.concurrency < 1 or settings.builds < 1:
             raise BadRequest("CREWSHIP_CONCURRENCY and CREWSHIP_BUILDS are at least 1")
         return settings

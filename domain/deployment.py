@@ -186,9 +186,7 @@ def delete(deployment: Deployment, unfinished_runs: int) -> list[DeploymentEvent
     return [DeploymentDeleted(deployment_id=deployment.id, name=deployment.name)]
 
 
-def _activation(
-    deployment: Deployment, environment: Environment, version_id: str, reason: Reason
-) -> VersionActivated:
+def _activation(deployment: Deployment, environment: Environment, version_id: str, reason: Reason) -> VersionActivated:
     return VersionActivated(
         deployment_id=deployment.id,
         environment=environment,

@@ -10,7 +10,7 @@ Level = Literal["debug", "info", "warning", "error", "critical"]
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
-    """A value too large for an event: its bytes (JSON) lie in the blob store under `sha256`; `preview` is how they begin."""
+    """A value too large for an event: its JSON lies in the blob store under `sha256`; `preview` is how it begins."""
 
     sha256: str
     size: int

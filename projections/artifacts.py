@@ -22,9 +22,7 @@ ARTIFACTS = sa.Table(
 
 PUT = upsert(ARTIFACTS)
 LIST = sa.select(ARTIFACTS).where(ARTIFACTS.c.run_id == sa.bindparam("run_id")).order_by(ARTIFACTS.c.name)
-GET = sa.select(ARTIFACTS).where(
-    ARTIFACTS.c.run_id == sa.bindparam("run_id"), ARTIFACTS.c.name == sa.bindparam("name")
-)
+GET = sa.select(ARTIFACTS).where(ARTIFACTS.c.run_id == sa.bindparam("run_id"), ARTIFACTS.c.name == sa.bindparam("name"))
 
 
 def project(recorded: Recorded) -> Iterator[Write]:

@@ -91,9 +91,7 @@ PUT_LIVE = upsert(LIVE)
 PUT_VARIABLE = (
     insert(VARIABLES)
     .values({column.name: sa.bindparam(column.name) for column in VARIABLES.columns})
-    .on_conflict_do_update(
-        index_elements=["deployment_id", "name"], set_={"updated_at": sa.bindparam("updated_at")}
-    )
+    .on_conflict_do_update(index_elements=["deployment_id", "name"], set_={"updated_at": sa.bindparam("updated_at")})
 )
 DROP_VARIABLE = sa.delete(VARIABLES).where(
     VARIABLES.c.deployment_id == sa.bindparam("deployment"), VARIABLES.c.name == sa.bindparam("variable")
@@ -109,9 +107,7 @@ BUILDING = sa.select(VERSIONS.c.id).where(VERSIONS.c.status == "building").order
 LIVE_OF = sa.select(LIVE).where(LIVE.c.deployment_id == sa.bindparam("deployment_id"))
 ALL_LIVE = sa.select(LIVE)
 LIST_VARIABLES = (
-    sa.select(VARIABLES)
-    .where(VARIABLES.c.deployment_id == sa.bindparam("deployment_id"))
-    .order_by(VARIABLES.c.name)
+    sa.select(VARIABLES).where(VARIABLES.c.deployment_id == sa.bindparam("deployment_id")).order_by(VARIABLES.c.name)
 )
 GET = sa.select(DEPLOYMENTS).where(DEPLOYMENTS.c.id == sa.bindparam("id"))
 

@@ -38,9 +38,7 @@ RUNS = sa.Table(
 
 INSERT = upsert(RUNS)
 START = (
-    sa.update(RUNS)
-    .where(RUNS.c.id == sa.bindparam("run"))
-    .values(status="running", started_at=sa.bindparam("started"))
+    sa.update(RUNS).where(RUNS.c.id == sa.bindparam("run")).values(status="running", started_at=sa.bindparam("started"))
 )
 END = (
     sa.update(RUNS)
@@ -59,7 +57,9 @@ END = (
 GET = sa.select(RUNS).where(RUNS.c.id == sa.bindparam("id"))
 FILTERS = ("deployment_id", "status", "thread_id", "environment", "version_id")
 _IS_UNFINISHED = sa.or_(RUNS.c.status == "pending", RUNS.c.status == "running")
-UNFINISHED = sa.select(RUNS.c.id, RUNS.c.deployment_id, RUNS.c.created_at).where(_IS_UNFINISHED).order_by(RUNS.c.position)
+UNFINISHED = (
+    sa.select(RUNS.c.id, RUNS.c.deployment_id, RUNS.c.created_at).where(_IS_UNFINISHED).order_by(RUNS.c.position)
+)
 COUNT_UNFINISHED = sa.select(sa.func.count().label("runs")).where(
     RUNS.c.deployment_id == sa.bindparam("deployment_id"), _IS_UNFINISHED
 )

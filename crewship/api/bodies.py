@@ -1,4 +1,7 @@
-"""Request bodies and queries, decoded and checked in one step. Unknown fields are ignored; a wrong type names its path."""
+"""Request bodies and queries, decoded and checked in one step.
+
+Unknown fields are ignored; a wrong type is refused with the path of its field.
+"""
 
 import re
 from datetime import datetime

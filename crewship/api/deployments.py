@@ -150,5 +150,3 @@ async def _shown_version(views: Views, version_id: str) -> dict[str, object]:
 async def _variables(views: Views, deployment_id: str) -> dict[str, object]:
     rows = await views.rows(view.LIST_VARIABLES, deployment_id=deployment_id)
     return {"variables": [view.public_variable(row) for row in rows]}
-
-

@@ -190,9 +190,7 @@ async def _resume_point(service: Service, request: web.Request, subject_id: str)
     return position if ours else 0
 
 
-async def _anything_left(
-    service: Service, after: int, streams: Sequence[str], types: frozenset[str] | None
-) -> bool:
+async def _anything_left(service: Service, after: int, streams: Sequence[str], types: frozenset[str] | None) -> bool:
     while events := await service.log.read(after, limit=EVENTS_AT_ONCE, streams=streams):
         for recorded in events:
             event = publish(recorded)
@@ -200,5 +198,3 @@ async def _anything_left(
                 return True
         after = events[-1].position
     return False
-
-

@@ -48,7 +48,7 @@ def refusal(error: DomainError) -> web.Response:
 
 @web.middleware
 async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Give each request an id (the client's, where it sends a plain one); answer with it and with the log's position."""
+    """Give each request an id (the client's, if it sends a plain one); answer with it and the log's position."""
     given = request.headers.get(REQUEST_ID_HEADER, "")
     request[REQUEST_ID] = given if _REQUEST_ID.fullmatch(given) else ids.new("req")
     response = await handler(request)

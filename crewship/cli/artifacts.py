@@ -63,7 +63,8 @@ def download(run_id: str, name: str | None, output: str | None, as_json: bool) -
         )
     if output == "-":
         with tempfile.TemporaryDirectory() as folder:  # nothing is printed that did not arrive whole
-            fetch(client, run_id, wanted[0], whole := Path(folder) / "artifact")
+            whole = Path(folder) / "artifact"
+            fetch(client, run_id, wanted[0], whole)
             with whole.open("rb") as file:
                 shutil.copyfileobj(file, click.get_binary_stream("stdout"))
         return

@@ -54,9 +54,9 @@ def deployables(folder: Path, framework: Framework | None = None) -> list[Found]
 
 
 def python_version(folder: Path) -> str | None:
-    """The Python that the project asks for, like 3.12."""
+    """The Python that the project pins, like 3.12. A lower bound pins nothing: the server then takes what fits best."""
     wanted = _text(folder / ".python-version") or str(_project(folder).get("requires-python", ""))
-    match = re.match(r"\s*(?:>=|==|~=|\^)?\s*(3\.(?:9|1[0-9]))\b", wanted)
+    match = re.match(r"\s*(?:==|~=|\^)?\s*(3\.(?:9|[1-9][0-9]))\b", wanted)
     return match[1] if match else None
 
 

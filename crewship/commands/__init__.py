@@ -1,1 +1,1 @@
-"""Commands: one async function an intent. Each loads what it must know, decides by the rules of the domain, and appends."""
+"""Commands: one async function an intent. Each loads what it must know, decides by the domain's rules, and appends."""

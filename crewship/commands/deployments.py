@@ -160,9 +160,7 @@ async def roll_back(
     return await decide(attempt)
 
 
-async def promote(
-    log: EventLog, reference: str, source: Environment, target: Environment, author: Author
-) -> str:
+async def promote(log: EventLog, reference: str, source: Environment, target: Environment, author: Author) -> str:
     """What is live in one environment goes live in another; returns its id."""
 
     async def attempt() -> str:

@@ -1,8 +1,8 @@
 """API keys: handing them out, checking them.
 
-A key reads `csk_<id>_<secret>`: the id finds its stream, the secret (40 characters, 206 bits) is compared by its hash in
-constant time. A run's own key reads `csr_<run id>_<proof>`, where the proof is an HMAC of the run's id under a secret of
-the installation: it is stored nowhere and ends with the run.
+A key reads `csk_<id>_<secret>`: the id finds its stream, the secret (40 characters, 206 bits) is compared by its hash
+in constant time. A run's own key reads `csr_<run id>_<proof>`, where the proof is an HMAC of the run's id under a
+secret of the installation: it is stored nowhere and ends with the run.
 """
 
 import hashlib

@@ -69,9 +69,7 @@ async def request(log: EventLog, blobs: BlobStore, order: Order, author: Author)
             stream, fingerprint = order.idempotency
             changes.append(Change(stream, 0, [RequestRemembered(fingerprint=fingerprint, run_id=run_id)]))
         await log.append(*changes, author=author)
-        return Accepted(
-            run_id=run_id, version_id=live.version_id, version_number=live.version_number, status="pending"
-        )
+        return Accepted(run_id=run_id, version_id=live.version_id, version_number=live.version_number, status="pending")
 
     return await decide(attempt)
 
@@ -86,9 +84,7 @@ async def _remembered(log: EventLog, order: Order) -> Accepted | None:
     if earlier.fingerprint != fingerprint:
         raise Conflict("This Idempotency-Key was used for another request", run_id=earlier.run_id)
     run, _ = await get(log, earlier.run_id)
-    return Accepted(
-        run_id=run.id, version_id=run.version_id, version_number=run.version_number, status=run.status
-    )
+    return Accepted(run_id=run.id, version_id=run.version_id, version_number=run.version_number, status=run.status)
 
 
 async def get(log: EventLog, run_id: str) -> tuple[Run, int]:

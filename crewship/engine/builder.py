@@ -59,7 +59,7 @@ class BuildQueue:
     async def open(self) -> None:
         """Take up what was left unfinished, then follow the log."""
         after = self._log.head
-        await self._views.reached(after, timeout=60)
+        await self._views.reached(after, seconds=60)
         for row in await self._views.rows(view.BUILDING):
             self._begin(row["id"], resumed=True)
         self._task = asyncio.create_task(follow(self._log, after, self._notice), name="build-queue")

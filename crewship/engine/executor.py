@@ -53,7 +53,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ArtifactFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A file that a run left in its artifacts folder: its name below that folder (`/` between parts) and where its bytes are.
+    """A file that a run left in its artifacts folder: its name below it (`/` between parts) and where its bytes are.
 
     `path` lies outside of the sandbox's reach or belongs to one that has ended; it is a plain file, not a link.
     """
@@ -116,7 +116,7 @@ class Executor(Protocol):
         ...
 
     async def find(self, run_id: str) -> Sandbox | None:
-        """The sandbox that an earlier server started for this run, if its runner ever began; it may have ended since."""
+        """The sandbox that an earlier server started for this run, if its runner began; it may have ended since."""
         ...
 
     async def held(self) -> list[str]:

@@ -60,7 +60,9 @@ class Scheduler:
             if run.server_id == self._parts.server_id:
                 self._supervise(run.id, run.deployment_id)
             elif run.server_id is None:
-                await self._enqueue(run.id, run.deployment_id, run.version_id, datetime.fromisoformat(row["created_at"]))
+                await self._enqueue(
+                    run.id, run.deployment_id, run.version_id, datetime.fromisoformat(row["created_at"])
+                )
         self._tasks = [
             asyncio.create_task(follow(self._parts.log, after, self._notice), name="scheduler"),
             asyncio.create_task(self._expire(), name="scheduler expiry"),

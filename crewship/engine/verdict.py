@@ -31,7 +31,9 @@ class LastWords(msgspec.Struct, kw_only=True):
                 self.exit = message
 
 
-def judge(run: Run, words: LastWords, output: tuple[Any, Stored | None], timeout: float, at: datetime) -> list[RunEvent]:
+def judge(
+    run: Run, words: LastWords, output: tuple[Any, Stored | None], timeout: float, at: datetime
+) -> list[RunEvent]:
     """The terminal event of a run whose sandbox has ended."""
     duration = round((at - run.started_at).total_seconds() * 1000) if run.started_at else 0
     duration = max(0, duration)

@@ -1,9 +1,9 @@
 """Events ⇄ stored bytes.
 
-A stored state is one byte of format, four bytes with the length of the clear part (big-endian), the clear part (JSON: who,
-when, why, and the event's readable fields), and the sealed part: the event's other fields as JSON under its subject's
-data key, bound to the stream and the version, so that no sealed part fits anywhere else. An audit hashes these bytes as
-they lie and needs no key.
+A stored state is one byte of format, four bytes with the length of the clear part (big-endian), the clear part (JSON:
+who, when, why, and the event's readable fields), and the sealed part: the event's other fields as JSON under its
+subject's data key, bound to the stream and the version, so that no sealed part fits anywhere else. An audit hashes
+these bytes as they lie and needs no key.
 """
 
 from datetime import datetime
@@ -141,7 +141,9 @@ def _event(tag: str, fields: bytes, position: int) -> Event:
             return _converted(BY_TAG[tag], upcast)
         return _decoder(BY_TAG[tag]).decode(fields)
     except KeyError:
-        raise UnknownEvent(f"position {position} holds {tag!r}, which this Crewship does not know; upgrade it") from None
+        raise UnknownEvent(
+            f"position {position} holds {tag!r}, which this Crewship does not know; upgrade it"
+        ) from None
     except msgspec.MsgspecError as error:
         raise UnknownEvent(f"position {position} holds a {tag!r} that does not fit: {error}") from error
 

@@ -43,7 +43,7 @@ class EventLog:
     """The log of one installation, over a recorder. Everything here is called on one event loop."""
 
     def __init__(self, recorder: LogRecorder, keys: KeyRing, *, shared: bool) -> None:
-        """`shared`: other processes append to the same database, so the tail is read from it and not from our writes."""
+        """`shared`: other processes append to the same database, so the tail is what it gives, not what we wrote."""
         self._recorder = recorder
         self._keys = keys
         self._shared = shared
@@ -185,9 +185,7 @@ class EventLog:
 
     def _read_stored(self, after: int, limit: int, streams: Sequence[str] | None) -> list[Recorded]:
         if streams is None:
-            rows: Sequence[Notification] = self._recorder.select_notifications(
-                after, limit, inclusive_of_start=False
-            )
+            rows: Sequence[Notification] = self._recorder.select_notifications(after, limit, inclusive_of_start=False)
         else:
             rows = self._recorder.select_streams(streams, after, limit)
         keys = self._keys.keys({subject(str(row.originator_id)) for row in rows if needs_key(row)})
@@ -247,10 +245,10 @@ class Follower:
             self.after = events[-1].position
         return events
 
-    async def next(self, timeout: float | None = None, limit: int = READ_AT_ONCE) -> list[Recorded]:
-        """The next events; waits until there are some, or at most `timeout` seconds, then an empty list."""
+    async def next(self, seconds: float | None = None, limit: int = READ_AT_ONCE) -> list[Recorded]:
+        """The next events; waits until there are some, or at most so many seconds, then an empty list."""
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(seconds):
                 while not (events := await self.take(limit)):
                     await self._bell.wait()
                 return events

@@ -1,8 +1,8 @@
 """The log in one SQLite file.
 
-Differs from the library's recorder where it was found wanting: the position is an explicit AUTOINCREMENT key (an implicit
-rowid is reused after a delete and free to move in a VACUUM), a second index serves reads by stream and position, and
-appends are judged in memory, since one thread of one process is the only writer there is.
+Differs from the library's recorder where it was found wanting: the position is an explicit AUTOINCREMENT key (an
+implicit rowid is reused after a delete and free to move in a VACUUM), a second index serves reads by stream and
+position, and appends are judged in memory, since one thread of one process is the only writer there is.
 """
 
 from collections import OrderedDict

@@ -81,7 +81,9 @@ class Tail:
             return None
         if streams is None:
             return self._all.behind(after, limit)
-        found = [event for name in streams if name in self._streams for event in self._streams[name].behind(after, limit)]
+        found = [
+            event for name in streams if name in self._streams for event in self._streams[name].behind(after, limit)
+        ]
         found.sort(key=lambda event: event.position)
         return found[:limit]
 

@@ -94,12 +94,12 @@ class Views:
         """Whether the views are being kept."""
         return self._task is not None and not self._task.done()
 
-    async def reached(self, position: int, timeout: float) -> None:
-        """Wait until the views hold everything up to a position; raises Unavailable after `timeout` seconds."""
+    async def reached(self, position: int, seconds: float) -> None:
+        """Wait until the views hold everything up to a position; raises Unavailable after so many seconds."""
         if self.position >= position:
             return
         try:
-            async with asyncio.timeout(timeout), self._moved:
+            async with asyncio.timeout(seconds), self._moved:
                 await self._moved.wait_for(lambda: self.position >= position)
         except TimeoutError:
             raise Unavailable("The views lag behind the log; try again in a moment") from None

@@ -58,7 +58,9 @@ class SqliteViews:
             await self.close()
             raise
         except sqlite3.DatabaseError as fault:
-            logger.warning("the views' file is damaged; the log gives them back", file=str(self._path), fault=str(fault))
+            logger.warning(
+                "the views' file is damaged; the log gives them back", file=str(self._path), fault=str(fault)
+            )
             await self.close()
             for path in self._path.parent.glob(f"{self._path.name}*"):
                 path.unlink()

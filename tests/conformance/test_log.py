@@ -38,9 +38,10 @@ async def all_of(log: EventLog, streams: tuple[str, ...] | None = None, after: i
 
 async def until(log: EventLog, position: int) -> None:
     """On a shared log what was appended is seen by followers a moment later."""
-    async with asyncio.timeout(10):
-        while log.head < position:
-            await asyncio.sleep(0.005)
+    with log.follower(log.head) as follower:
+        async with asyncio.timeout(10):
+            while log.head < position:
+                await follower.next()
 
 
 async def test_what_was_appended_is_loaded(log: EventLog):
@@ -149,7 +150,7 @@ async def test_a_follower_gets_history_then_live_once_each_and_in_order(log: Eve
     async def write(start: int, stop: int) -> None:
         for version in range(start, stop):
             await log.append(Change("a", version, [line(str(version))]), author=AUTHOR)
-            if random.random() < 0.3:  # noqa: S311
+            if random.random() < 0.3:
                 await asyncio.sleep(0)
 
     await write(0, 50)
@@ -166,9 +167,9 @@ async def test_a_follower_gets_history_then_live_once_each_and_in_order(log: Eve
 async def test_a_follower_of_one_stream_is_not_woken_by_another(log: EventLog):
     with log.follower(log.head, ("mine",)) as follower:
         await log.append(Change("other", 0, [line("x")]), author=AUTHOR)
-        assert await follower.next(timeout=0.2) == []
+        assert await follower.next(seconds=0.2) == []
         await log.append(Change("mine", 0, [line("y")]), author=AUTHOR)
-        assert [event.stream for event in await follower.next(timeout=10)] == ["mine"]
+        assert [event.stream for event in await follower.next(seconds=10)] == ["mine"]
 
 
 async def test_two_streams_are_followed_as_one_sequence(log: EventLog):

@@ -1,24 +1,28 @@
 """What holds for views, whatever database they lie in."""
 
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import psycopg
 import pytest
 
 from crewship.eventlog import Author, Change, EventLog, open_log
 from crewship.secrets import installation_key
 from crewship.views import Views, ViewStore
 from crewship.views.postgres import PostgresViews
+from crewship.views.runner import fingerprint
 from crewship.views.sqlite import SqliteViews
 from domain.errors import Unavailable
 from domain.output import LogWritten
+from domain.run import RunFailed
 from projections import ALL
 from projections import runs as runs_view
 from projections.projection import Projection, Write
-from tests.golden.record import history
+from tests.golden.record import history, run_of
 
 AUTHOR = Author(by="key:k")
 
@@ -87,8 +91,6 @@ async def test_events_that_are_projected_twice_change_nothing(place: Place):
     before = await dump(views)
     await views.close()
     store = place.store()
-    from crewship.views.runner import fingerprint
-
     await store.open(ALL, fingerprint(ALL))
     for event in await place.log.read(0, limit=1000):
         writes = [write for projection in ALL for write in projection.project(event)]
@@ -112,8 +114,6 @@ async def test_another_meaning_makes_the_views_anew(place: Place):
 
 
 async def test_a_batch_and_its_cursor_are_one(place: Place):
-    from crewship.views.runner import fingerprint
-
     await write_history(place.log)
     views = await place.views()
     before = await dump(views)
@@ -121,7 +121,7 @@ async def test_a_batch_and_its_cursor_are_one(place: Place):
     store = place.store()
     await store.open(ALL, fingerprint(ALL))
     values: dict[str, Any] = {"run": "run_1", "started": "changed"}
-    with pytest.raises(Exception):  # noqa: B017  # whatever this database raises for a column that is missing
+    with pytest.raises((sqlite3.Error, psycopg.Error)):
         await store.apply([Write(runs_view.START, values), Write(runs_view.INSERT, {"id": None})], 10_000)
     await store.close()
     again = await place.views()
@@ -139,10 +139,7 @@ async def test_waiting_for_what_is_not_there_ends(place: Place):
 
 async def test_text_that_a_database_cannot_hold_breaks_nothing(place: Place):
     views = await place.views()
-    from domain.run import RunFailed
-    from tests.golden.record import _run
-
-    (change,) = _run("run_9", RunFailed(run_id="run_9", reason="error", error="a\0b", stack_trace="\0"))
+    (change,) = run_of("run_9", RunFailed(run_id="run_9", reason="error", error="a\0b", stack_trace="\0"))
     await place.log.append(change, author=AUTHOR)
     await place.log.append(Change("run_9:output", 0, [LogWritten(level="info", message="\0")]), author=AUTHOR)
     await views.reached(place.log.appended, 10)

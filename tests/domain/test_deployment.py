@@ -1,4 +1,5 @@
 from functools import reduce
+from itertools import pairwise
 
 import pytest
 from hypothesis import given as for_all
@@ -45,7 +46,7 @@ def given(*events: DeploymentEvent) -> Deployment:
 
 
 def test_nothing_happens_to_a_deployment_that_nobody_created():
-    with pytest.raises(ValueError, match="before deployment.created"):
+    with pytest.raises(ValueError, match=r"before deployment\.created"):
         rules.evolve(None, activated(1))
 
 
@@ -156,4 +157,4 @@ def test_what_is_live_was_numbered_and_paths_never_hold_a_step_to_itself(steps: 
         for environment in rules.ENVIRONMENTS:
             path = deployment.pointer(environment).path
             assert all(deployment.numbers[active.version_id] == active.version_number for active in path)
-            assert all(before != after for before, after in zip(path, path[1:], strict=False))
+            assert all(before != after for before, after in pairwise(path))

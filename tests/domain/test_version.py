@@ -30,7 +30,7 @@ def test_a_new_version_is_being_built():
 
 
 def test_nothing_happens_to_a_version_that_was_not_created():
-    with pytest.raises(ValueError, match="before version.created"):
+    with pytest.raises(ValueError, match=r"before version\.created"):
         rules.evolve(None, READY)
 
 

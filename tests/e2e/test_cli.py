@@ -77,7 +77,7 @@ def test_a_users_project_runs_as_it_is_and_draws_the_tree(crewship: Crewship, op
     run_id = re.search(r"run_\w+", drawn)[0]  # type: ignore[index]
     events = [json.loads(line) for line in crewship("runs", "events", run_id, "--json").stdout.splitlines()]
     tokens = "".join(event["text"] for event in events if event["type"] == "token")
-    assert tokens == "Agents need a home.", [event["type"] for event in events]
+    assert tokens == "Agents need a home.", "\n".join(map(str, events))
     report = crewship("runs", "download", run_id, "report.md", "-o", "-").stdout
     assert report == "# AI agents\n\nAgents need a home.\n"
     output = json.loads(crewship("invoke", "-i", '{"topic": "x"}', cwd=project).stdout)

@@ -1,7 +1,7 @@
 """Records a golden log: `python -m tests.golden.record NAME` writes tests/golden/NAME, once and for ever.
 
-A golden log is what a release has written: its stored rows, its keys, and what they meant then. Every later release must
-read it and understand the same. Record a new one when the catalog grows; never edit or re-record one that has landed.
+A golden log is what a release has written: its stored rows, its keys, and what they meant then. Every later release
+must read it and understand the same. Record a new one when the catalog grows; never touch one that has landed.
 """
 
 import asyncio
@@ -65,10 +65,10 @@ def history() -> list[Change]:
         Change("ver_1", 0, _versions("ver_1", ok=True)),
         Change("ver_2", 0, _versions("ver_2", ok=False)),
         Change("dep_1:env", 0, _variables()),
-        *_run("run_1", run.RunSucceeded(run_id="run_1", duration_ms=7, result={"ü": [1, 2.5, None, 2**70]})),
-        *_run("run_2", run.RunSucceeded(run_id="run_2", duration_ms=7, stored_result=STORED), large=True),
-        *_run("run_3", run.RunFailed(run_id="run_3", reason="error", error="E: x", stack_trace="at", duration_ms=1)),
-        *_run("run_4", run.RunCanceled(run_id="run_4", canceled_at=AT), asked=True),
+        *run_of("run_1", run.RunSucceeded(run_id="run_1", duration_ms=7, result={"ü": [1, 2.5, None, 2**70]})),
+        *run_of("run_2", run.RunSucceeded(run_id="run_2", duration_ms=7, stored_result=STORED), large=True),
+        *run_of("run_3", run.RunFailed(run_id="run_3", reason="error", error="E: x", stack_trace="at", duration_ms=1)),
+        *run_of("run_4", run.RunCanceled(run_id="run_4", canceled_at=AT), asked=True),
         Change("run_1:output", 0, _output(), [Mark(happened_at=AT, line=number) for number in range(1, 12)]),
         Change("idem:ef", 0, [name.RequestRemembered(fingerprint="ef" * 32, run_id="run_1")]),
         Change("dep_2", 0, [deployment.DeploymentCreated(deployment_id="dep_2", name="gone")]),
@@ -101,7 +101,7 @@ def _variables() -> list[variables.VariablesEvent]:
     ]
 
 
-def _run(run_id: str, end: run.RunEvent, asked: bool = False, large: bool = False) -> list[Change]:
+def run_of(run_id: str, end: run.RunEvent, asked: bool = False, large: bool = False) -> list[Change]:
     requested = run.RunRequested(
         run_id=run_id,
         deployment_id="dep_1",
@@ -133,9 +133,7 @@ def _output() -> list[output.OutputEvent]:
         output.AgentFailed(agent="planner", error="E: z"),
         output.OutputAdopted(server_id="srv_1", epoch=4),
         output.LogWritten(level="error", message="bye", stream="stderr"),
-        output.ArtifactCollected(
-            run_id="run_1", name="a/b.md", size=3, content_type="text/markdown", sha256="34" * 32
-        ),
+        output.ArtifactCollected(run_id="run_1", name="a/b.md", size=3, content_type="text/markdown", sha256="34" * 32),
     ]
 
 
@@ -165,7 +163,6 @@ async def meaning(log: EventLog, folder: Path) -> dict[str, Any]:
 
 async def record(target: Path) -> None:
     """Write a golden log to a folder that must not exist."""
-    target.mkdir()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         installation = installation_key(folder / "installation.key")
@@ -190,4 +187,6 @@ async def record(target: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(record(Path(__file__).parent / sys.argv[1]))
+    place = Path(__file__).parent / sys.argv[1]
+    place.mkdir()
+    asyncio.run(record(place))

@@ -70,6 +70,8 @@ def test_erased_events_say_so():
 
 
 def test_every_event_of_a_run_or_a_build_is_shown_or_known_to_be_internal():
-    streamed = {tag for tag in BY_TAG if tag.split(".")[0] in ("run", "output", "log", "agent", "tool", "token", "artifact")}
+    streamed = {
+        tag for tag in BY_TAG if tag.split(".")[0] in ("run", "output", "log", "agent", "tool", "token", "artifact")
+    }
     public = {"token.generated", "log.written", "artifact.collected"} | {t for t in streamed if t not in INTERNAL}
     assert streamed == public | INTERNAL

@@ -72,9 +72,7 @@ def test_rolling_back_goes_further_back_each_time(api: Api):
         assert answer.json()["environments"] == ["production"]
     nothing = api.client.post("/v1/deployments/back-and-forth/rollback", json={})
     assert nothing.status_code == 400
-    forward = api.client.post(
-        "/v1/deployments/back-and-forth/rollback", json={"version_id": versions[2]["id"]}
-    )
+    forward = api.client.post("/v1/deployments/back-and-forth/rollback", json={"version_id": versions[2]["id"]})
     assert forward.json()["version_number"] == 3
     unknown = api.client.post("/v1/deployments/back-and-forth/rollback", json={"version_id": "ver_000000000000"})
     assert unknown.status_code == 404

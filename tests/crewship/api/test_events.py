@@ -59,7 +59,7 @@ def test_a_long_stream_cut_at_random_and_resumed_equals_the_log(api: Api):
     url = f"/v1/runs/{run['id']}/events"
     whole = list(api.events(url))
     assert len([event for event in whole if event["event"] == "log"]) == 10_001
-    for number in random.Random(1).sample(range(len(whole)), 500):  # noqa: S311
+    for number in random.Random(1).sample(range(len(whole)), 500):
         assert ids(list(api.events(url, last=whole[number]["id"]))) == ids(whole[number + 1 :])
 
 
@@ -67,7 +67,7 @@ def test_a_live_stream_that_is_cut_again_and_again_loses_and_repeats_nothing(api
     run_id = api.start("probe", ["slowly", 150, 0.005])
     url = f"/v1/runs/{run_id}/events"
     seen: list[dict[str, Any]] = []
-    chance = random.Random(2)  # noqa: S311
+    chance = random.Random(2)
     while not seen or seen[-1]["event"] != "run.completed":
         budget = chance.randint(1, 12)
         for event in api.events(url, last=seen[-1]["id"] if seen else None):

@@ -83,7 +83,7 @@ def test_a_graph_that_raises_fails_the_run_with_its_stack_trace(api: Api):
     assert (run["status"], run["reason"], run["error_message"]) == ("failed", "error", "ValueError: no luck")
     last = list(api.events(f"/v1/runs/{run['id']}/events"))[-1]
     assert last["event"] == "run.failed"
-    assert 'raise ValueError(value)' in last["data"]["stack_trace"]
+    assert "raise ValueError(value)" in last["data"]["stack_trace"]
     assert "crewship_runner" not in last["data"]["stack_trace"]
 
 

@@ -103,10 +103,16 @@ def test_several_graphs_make_several_deployments(crewship: Command, tmp_path: Pa
 
 
 def test_the_python_that_a_project_asks_for_is_taken(crewship: Command, tmp_path: Path) -> None:
-    make(tmp_path, {"pyproject.toml": LANGGRAPH, "graph.py": COMPILED})
+    make(tmp_path, {"pyproject.toml": LANGGRAPH, "graph.py": COMPILED, ".python-version": "3.12\n"})
     assert crewship("init", "--name", "mine").exit_code == 0
     found = parse((tmp_path / "crewship.toml").read_text()).deployment()
     assert (found.name, found.python) == ("mine", "3.12")
+
+
+def test_a_lower_bound_leaves_the_python_to_the_server(crewship: Command, tmp_path: Path) -> None:
+    make(tmp_path, {"pyproject.toml": LANGGRAPH, "graph.py": COMPILED})
+    assert crewship("init").exit_code == 0
+    assert parse((tmp_path / "crewship.toml").read_text()).deployment().python is None
 
 
 def test_nothing_is_overwritten_unless_asked_for(crewship: Command, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ class TestSqliteRecorder(ApplicationRecorderTestCase[SqliteRecorder]):
         return self.recorders[-1]
 
     def test_insert_subscribe(self) -> None:
-        with self.assertRaises(NotImplementedError):
+        with pytest.raises(NotImplementedError):
             self.create_recorder().subscribe()
 
 

@@ -23,7 +23,7 @@ async def test_what_one_process_appends_reaches_the_followers_of_another(tmp_pat
         second = await open_log(tmp_path, postgres_url, installation, stack)
         with second.follower(0) as follower:
             await first.append(Change("a", 0, [line("hi")]), author=AUTHOR)
-            assert [event.event for event in await follower.next(timeout=10)] == [line("hi")]
+            assert [event.event for event in await follower.next(seconds=10)] == [line("hi")]
 
 
 async def test_processes_take_turns_by_version(tmp_path: Path, postgres_url: str):

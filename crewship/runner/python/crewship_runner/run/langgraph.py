@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+import sys
 from typing import Any
 
 from .ending import Ending, Problem
@@ -16,6 +17,8 @@ from .reporter import Reporter
 
 INTERRUPT = "__interrupt__"  # the key under which LangGraph hands out that it stopped to ask
 NEEDS_THREAD = "the graph stopped at an interrupt; interrupts need a thread"
+# Before Python 3.11 a task does not carry its context along, and with it the callbacks that hear of tools and tokens.
+CONTEXT_FOLLOWS_TASKS = (3, 11)
 MODES = ["updates", "values"]  # interrupts come with the updates, the final state is the last of the values
 
 
@@ -78,7 +81,8 @@ async def _execute(graph: Any, job: dict[str, Any], reporter: Reporter) -> Any:
     if not hasattr(graph, "stream_mode"):  # a chain or another runnable, which has no state
         return await graph.ainvoke(job["input"], config)
     final = _Final()
-    if hasattr(checkpointer, "aget_tuple") and not await _is_async(checkpointer, config):
+    half = hasattr(checkpointer, "aget_tuple") and not await _is_async(checkpointer, config)
+    if half or (sys.version_info < CONTEXT_FOLLOWS_TASKS and not _needs_async(graph)):
 
         def stream() -> None:
             for mode, chunk in graph.stream(job["input"], config, stream_mode=MODES):
@@ -91,6 +95,12 @@ async def _execute(graph: Any, job: dict[str, Any], reporter: Reporter) -> Any:
     if final.interrupted and job["thread_id"] is None:
         raise Problem(NEEDS_THREAD)
     return final.values
+
+
+def _needs_async(graph: Any) -> bool:
+    """Whether a node, also of a subgraph, can only be awaited."""
+    bound = [getattr(node, "bound", None) for node in getattr(graph, "nodes", {}).values()]
+    return any(getattr(node, "func", node) is None or _needs_async(node) for node in bound)
 
 
 async def _is_async(checkpointer: Any, config: dict[str, Any]) -> bool:
