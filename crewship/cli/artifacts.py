@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,7 @@ def download(run_id: str, name: str | None, output: str | None, as_json: bool) -
             whole = Path(folder) / "artifact"
             fetch(client, run_id, wanted[0], whole)
             with whole.open("rb") as file:
-                shutil.copyfileobj(file, click.get_binary_stream("stdout"))
+                shutil.copyfileobj(file, sys.stdout.buffer)
         return
     written = []
     for item in wanted:
