@@ -182,7 +182,8 @@ def live_version(deployment: Deployment, environment: Environment) -> Active:
 def delete(deployment: Deployment, unfinished_runs: int) -> list[DeploymentEvent]:
     """Only a deployment at rest can be deleted."""
     if unfinished_runs:
-        raise Conflict(f"Deployment {deployment.name} has {unfinished_runs} unfinished runs; cancel them first")
+        runs = "1 unfinished run" if unfinished_runs == 1 else f"{unfinished_runs} unfinished runs"
+        raise Conflict(f"Deployment {deployment.name} has {runs}; cancel first")
     return [DeploymentDeleted(deployment_id=deployment.id, name=deployment.name)]
 
 

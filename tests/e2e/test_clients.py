@@ -58,9 +58,9 @@ def page_origin() -> Iterator[str]:
     server.server_close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Page]:
-    """A page of a real Chromium."""
+    """A page of a real Chromium. For one module: Playwright keeps an event loop running, which others could not."""
     executable = shutil.which("chromium") or shutil.which("google-chrome")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=CHROMIUM_OPTIONS)

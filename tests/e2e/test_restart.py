@@ -2,6 +2,8 @@
 
 import json
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -132,6 +134,13 @@ def test_views_come_back_from_the_log_byte_for_byte(tmp_path: Path):
     with server.client() as client:
         assert answers(client, paths) == before
     server.stop()
+    rebuilt = subprocess.run(
+        [str(Path(sys.executable).parent / "crewship"), "views", "rebuild", "--data", str(tmp_path / "data")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "Rebuilt the views" in rebuilt.stdout + rebuilt.stderr
     (tmp_path / "data" / "views.db").write_bytes(b"not a database" * 1000)
     for file in (tmp_path / "data").glob("views.db-*"):
         file.unlink()
