@@ -43,9 +43,9 @@ class BlobStore:
         """Where the blob lies, if there is one."""
         return self._folder / sha256[:2] / sha256
 
-    def read(self, sha256: str) -> bytes:
-        """The whole blob; blocking, for values that are known to be small enough."""
-        return self.path(sha256).read_bytes()
+    async def load(self, sha256: str) -> bytes:
+        """The whole blob, for values that are known to be small enough."""
+        return await asyncio.to_thread(self.path(sha256).read_bytes)
 
     async def put(self, data: bytes) -> Blob:
         """Store bytes that are in memory."""

@@ -89,6 +89,13 @@ class ArtifactCollected(Event, tag="artifact.collected", frozen=True, kw_only=Tr
     sha256: str
 
 
+class CheckpointReached(Event, tag="checkpoint.reached", frozen=True, kw_only=True):
+    """The graph of a thread's run finished a super-step, from which it can be gone on."""
+
+    thread_id: str
+    checkpoint_id: str
+
+
 class OutputAdopted(Event, tag="output.adopted", frozen=True, kw_only=True):
     """Another life of a server took over the writing of this stream; a former writer's next append conflicts."""
 
@@ -106,5 +113,6 @@ OutputEvent = (
     | ToolFailed
     | TokensGenerated
     | ArtifactCollected
+    | CheckpointReached
     | OutputAdopted
 )

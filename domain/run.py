@@ -13,6 +13,23 @@ Status = Literal["pending", "running", "succeeded", "failed", "canceled"]
 Reason = Literal["error", "timeout", "out_of_memory", "disk_full", "lost", "start_failed", "expired"]
 
 
+Kind = Literal["run", "edit"]
+
+
+class Resume(msgspec.Struct, frozen=True):
+    """The answer to what a thread's graph asked: one value, or one for each interrupt's id."""
+
+    value: Any = None
+
+
+class Update(msgspec.Struct, frozen=True, kw_only=True):
+    """An edit of a thread's state: new values by the graph's own rules, or going back to a checkpoint, or both."""
+
+    values: dict[str, Any] | None = None
+    as_node: str | None = None
+    checkpoint_id: str | None = None
+
+
 class RunRequested(Event, tag="run.created", frozen=True, kw_only=True):
     """Somebody asked for one execution of a deployed version."""
 
@@ -22,6 +39,9 @@ class RunRequested(Event, tag="run.created", frozen=True, kw_only=True):
     version_number: int
     environment: str
     thread_id: str | None = None
+    kind: Kind = "run"
+    resume: Sealed[Resume] = None
+    update: Sealed[Update] = None
     input: Sealed[dict[str, Any]] = None
     stored_input: Stored | None = None
 
@@ -45,6 +65,13 @@ class CancelRequested(Event, tag="run.cancel_requested", frozen=True, kw_only=Tr
     """Somebody asked a running run to stop; its supervisor will."""
 
     run_id: str
+
+
+class RunInterrupted(Event, tag="run.interrupted", frozen=True, kw_only=True):
+    """The graph stopped to ask; the run succeeds with that, and its thread waits for the answer."""
+
+    run_id: str
+    interrupts: Sealed[list[Any]] = None
 
 
 class RunSucceeded(Event, tag="run.completed", frozen=True, kw_only=True):
@@ -73,7 +100,9 @@ class RunCanceled(Event, tag="run.canceled", frozen=True, kw_only=True):
     canceled_at: datetime
 
 
-RunEvent = RunRequested | RunClaimed | RunStarted | CancelRequested | RunSucceeded | RunFailed | RunCanceled
+RunEvent = (
+    RunRequested | RunClaimed | RunStarted | CancelRequested | RunInterrupted | RunSucceeded | RunFailed | RunCanceled
+)
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +113,10 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     version_id: str
     version_number: int
     environment: str
+    thread_id: str | None = None
+    kind: Kind = "run"
+    resume: Resume | None = None
+    update: Update | None = None
     input: dict[str, Any] | None = None
     stored_input: Stored | None = None
     started_at: datetime | None = None
@@ -107,6 +140,10 @@ def evolve(run: Run | None, event: RunEvent) -> Run:
             version_id=event.version_id,
             version_number=event.version_number,
             environment=event.environment,
+            thread_id=event.thread_id,
+            kind=event.kind,
+            resume=event.resume,
+            update=event.update,
             input=event.input,
             stored_input=event.stored_input,
         )
@@ -119,6 +156,8 @@ def evolve(run: Run | None, event: RunEvent) -> Run:
             return msgspec.structs.replace(run, status="running", started_at=started_at)
         case CancelRequested():
             return msgspec.structs.replace(run, cancel_requested=True)
+        case RunInterrupted():
+            return run
         case RunSucceeded():
             return msgspec.structs.replace(run, status="succeeded")
         case RunFailed():

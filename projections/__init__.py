@@ -4,6 +4,7 @@ from projections.access import ACCESS_VIEW
 from projections.artifacts import ARTIFACTS_VIEW
 from projections.deployments import DEPLOYMENTS_VIEW
 from projections.runs import RUNS_VIEW
+from projections.threads import THREADS_VIEW
 
-ALL = (RUNS_VIEW, DEPLOYMENTS_VIEW, ARTIFACTS_VIEW, ACCESS_VIEW)
+ALL = (RUNS_VIEW, DEPLOYMENTS_VIEW, ARTIFACTS_VIEW, ACCESS_VIEW, THREADS_VIEW)
 """Every projection of the service."""

@@ -17,7 +17,7 @@ from domain.deployment import (
 from domain.event import Recorded
 from domain.variables import VariablesSet, VariableUnset
 from domain.version import VersionCreated, VersionFailed, VersionReady
-from projections.projection import METADATA, Projection, Row, Write, page, text, upsert
+from projections.projection import METADATA, Projection, Row, Write, from_json, page, text, to_json, upsert
 
 DEPLOYMENTS = sa.Table(
     "deployments",
@@ -39,6 +39,7 @@ VERSIONS = sa.Table(
     sa.Column("status", sa.Text, nullable=False),
     sa.Column("framework", sa.Text),
     sa.Column("entrypoint", sa.Text),
+    sa.Column("chat", sa.Text),
     sa.Column("source_sha256", sa.Text, nullable=False),
     sa.Column("error_message", sa.Text),
     sa.Column("created_at", sa.Text, nullable=False),
@@ -159,6 +160,7 @@ def _new_version(recorded: Recorded, version: VersionCreated) -> dict[str, Any]:
         "status": "building",
         "framework": version.manifest.get("framework"),
         "entrypoint": version.manifest.get("entrypoint"),
+        "chat": to_json(version.manifest.get("chat")),
         "source_sha256": version.source_sha256,
         "error_message": None,
         "created_at": text(recorded.at),
@@ -187,7 +189,7 @@ def public_version(row: Row, live: Iterable[Row]) -> dict[str, Any]:
     """A version as the API shows it."""
     shown = {name: value for name, value in row.items() if name != "position"}
     environments = [pointer["environment"] for pointer in live if pointer["version_id"] == row["id"]]
-    return {**shown, "environments": sorted(environments)}
+    return {**shown, "chat": from_json(row["chat"]), "environments": sorted(environments)}
 
 
 def public_variable(row: Row) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from domain.output import (
     AgentFailed,
     AgentStarted,
     ArtifactCollected,
+    CheckpointReached,
     LogWritten,
     Stored,
     TokensGenerated,
@@ -17,7 +18,7 @@ from domain.output import (
     ToolFailed,
     ToolReturned,
 )
-from domain.run import RunCanceled, RunFailed, RunRequested, RunStarted, RunSucceeded
+from domain.run import RunCanceled, RunFailed, RunInterrupted, RunRequested, RunStarted, RunSucceeded
 from domain.version import VersionCreated, VersionFailed, VersionReady
 from projections.projection import text
 
@@ -67,6 +68,8 @@ def publish(recorded: Recorded) -> PublicEvent | None:
 
 def _shown(event: Event, recorded: Recorded) -> tuple[str, dict[str, Any]] | None:
     match event:
+        case RunInterrupted(run_id=run_id, interrupts=interrupts):
+            return "run.interrupted", {"run_id": run_id, "interrupts": interrupts}
         case RunRequested() | RunStarted() | RunSucceeded() | RunFailed() | RunCanceled():
             return _run(event)
         case VersionCreated(version_id=version_id, version_number=number):
@@ -113,6 +116,8 @@ def _said(event: Event) -> tuple[str, dict[str, Any]] | None:
             return "tool.result", {"tool": tool, "output": _value(event.output, event.stored)}
         case ToolFailed(tool=tool, error=error):
             return "tool.error", {"tool": tool, "error": error}
+        case CheckpointReached(thread_id=thread_id, checkpoint_id=checkpoint_id):
+            return "checkpoint", {"thread_id": thread_id, "checkpoint_id": checkpoint_id}
         case TokensGenerated(agent=agent, text=generated):
             return "token", {"agent": agent, "text": generated}
     return None

@@ -21,6 +21,7 @@ RUNS = sa.Table(
     sa.Column("version_number", sa.Integer, nullable=False),
     sa.Column("thread_id", sa.Text, index=True),
     sa.Column("environment", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
     sa.Column("status", sa.Text, nullable=False),
     sa.Column("input", sa.Text),
     sa.Column("stored_input", sa.Text),
@@ -69,6 +70,7 @@ COUNT_UNFINISHED = sa.select(sa.func.count().label("runs")).where(
 def listing(filters: tuple[str, ...]) -> "sa.Select[Any]":
     """Runs, newest first, with these columns at given values."""
     conditions = [RUNS.c[name] == sa.bindparam(name) for name in filters]
+    conditions.append(RUNS.c.kind == "run")
     return page(sa.select(RUNS).where(*conditions).order_by(RUNS.c.position.desc()))
 
 
@@ -105,6 +107,7 @@ def _new(recorded: Recorded, run: RunRequested) -> dict[str, Any]:
         "version_number": run.version_number,
         "thread_id": run.thread_id,
         "environment": run.environment,
+        "kind": run.kind,
         "status": "pending",
         "input": None if recorded.erased else to_json(run.input if run.input is not None else {}),
         "stored_input": to_json(run.stored_input) if run.stored_input else None,

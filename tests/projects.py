@@ -107,3 +107,56 @@ def pack(files: dict[str, str], **extra: Any) -> bytes:
             entry.mode = 0o644
             tar.addfile(entry, io.BytesIO(text.encode()))
     return gzip.compress(packed.getvalue())
+
+CHAT_GRAPH = '''\
+"""A chat that needs no model: it counts what was said, asks before it deletes, and fails when told to."""
+import time
+from typing import Annotated, TypedDict
+
+from langchain_core.messages import AIMessage, AnyMessage
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.message import add_messages
+from langgraph.types import interrupt
+
+
+class State(TypedDict, total=False):
+    messages: Annotated[list[AnyMessage], add_messages]
+    message: str
+    topic: str
+
+
+def hear(state: State) -> State:
+    """Take in what was said."""
+    if state.get("message"):
+        return {"messages": [{"role": "user", "content": state["message"]}], "message": ""}
+    return {}
+
+
+def reply(state: State) -> State:
+    """Answer."""
+    said = state["messages"][-1].content
+    if said.startswith("fail"):
+        raise RuntimeError("as you wish")
+    if said.startswith("sleep"):
+        time.sleep(float(said.split()[1]))
+    if said.startswith("delete"):
+        answer = interrupt({"question": "Really?"})
+        return {"messages": [AIMessage(f"answered {answer}")]}
+    heard = [message.content for message in state["messages"] if message.type == "human"]
+    return {"messages": [AIMessage(f"{len(heard)}: {heard[0]} … {said}")]}
+
+
+builder = StateGraph(State)
+builder.add_node("hear", hear)
+builder.add_node("reply", reply)
+builder.add_edge(START, "hear")
+builder.add_edge("hear", "reply")
+builder.add_edge("reply", END)
+graph = builder.compile()
+'''
+
+CHAT = {
+    "crewship.toml": MANIFEST + '[chat]\ninput_key = "message"\n',
+    "pyproject.toml": PYPROJECT,
+    "graph.py": CHAT_GRAPH,
+}

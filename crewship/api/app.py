@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from aiohttp import web
 
-from crewship.api import deployments, events, keys, runs
+from crewship.api import deployments, events, keys, runs, threads
 from crewship.api.bodies import LARGEST_BODY
 from crewship.api.context import SERVICE, Service
 from crewship.api.middleware import Handler, answer, explain, guarded, identify, share
@@ -40,6 +40,7 @@ async def ready(request: web.Request) -> web.Response:
 
 DEPLOYMENT = "/v1/deployments/{deployment}"
 RUN = "/v1/runs/{run_id}"
+THREAD = "/v1/threads/{thread_id}"
 
 ROUTES = (
     Route("GET", "/healthz", alive, None),
@@ -66,6 +67,15 @@ ROUTES = (
     Route("POST", f"{RUN}/stream-token", events.stream_token, "read"),
     Route("GET", f"{RUN}/artifacts", runs.artifacts, "read"),
     Route("GET", f"{RUN}/artifacts/{{name:.+}}", runs.artifact, "read"),
+    Route("POST", "/v1/threads", threads.create, "run"),
+    Route("GET", "/v1/threads", threads.listing, "read"),
+    Route("GET", THREAD, threads.get, "read"),
+    Route("PATCH", THREAD, threads.patch, "run"),
+    Route("DELETE", THREAD, threads.delete, "run"),
+    Route("POST", f"{THREAD}/copy", threads.copy, "run"),
+    Route("POST", f"{THREAD}/runs", threads.run, "run"),
+    Route("GET", f"{THREAD}/history", threads.history, "read"),
+    Route("POST", f"{THREAD}/state", threads.state, "run"),
     Route("POST", "/v1/api-keys", keys.create, "admin"),
     Route("GET", "/v1/api-keys", keys.listing, "admin"),
     Route("DELETE", "/v1/api-keys/{key_id}", keys.revoke, "admin"),

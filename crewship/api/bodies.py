@@ -13,6 +13,7 @@ from aiohttp import web
 from domain.access import Scope
 from domain.deployment import ENVIRONMENTS, Environment
 from domain.errors import BadRequest, TooLarge
+from domain.thread import OnBusy
 
 T = TypeVar("T")
 
@@ -60,6 +61,45 @@ class CreateRun(msgspec.Struct, frozen=True, kw_only=True):
     environment: Environment = "production"
 
 
+class CreateThread(msgspec.Struct, frozen=True, kw_only=True):
+    """POST /v1/threads"""
+
+    deployment_id: str | None = None
+    metadata: dict[str, Any] | None = None
+    values: dict[str, Any] | None = None
+
+
+class PatchThread(msgspec.Struct, frozen=True):
+    """PATCH /v1/threads/{id}"""
+
+    metadata: dict[str, Any]
+
+
+class CopyThread(msgspec.Struct, frozen=True, kw_only=True):
+    """POST /v1/threads/{id}/copy"""
+
+    checkpoint_id: str | None = None
+    metadata: dict[str, Any] | None = None
+
+
+class RunThread(msgspec.Struct, frozen=True, kw_only=True):
+    """POST /v1/threads/{id}/runs"""
+
+    input: dict[str, Any] | None = None
+    resume: Any = msgspec.UNSET
+    environment: Environment = "production"
+    on_busy: OnBusy = "reject"
+
+
+class EditState(msgspec.Struct, frozen=True, kw_only=True):
+    """POST /v1/threads/{id}/state"""
+
+    values: dict[str, Any] | None = None
+    checkpoint_id: str | None = None
+    as_node: str | None = None
+    environment: Environment = "production"
+
+
 class CreateKey(msgspec.Struct, frozen=True, kw_only=True):
     """POST /v1/api-keys"""
 
@@ -80,6 +120,12 @@ async def body(request: web.Request, kind: type[T]) -> T:
         raise BadRequest(_readable(str(error))) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest(f"The body is not JSON: {error}") from None
+
+
+def check_size(name: str, value: object) -> None:
+    """Raises TooLarge for a value whose JSON is over 4 MiB."""
+    if value is not None and len(msgspec.json.encode(value)) > LARGEST_INPUT:
+        raise TooLarge(f"{name} is larger than {LARGEST_INPUT // 1024 // 1024} MiB")
 
 
 def _readable(message: str) -> str:

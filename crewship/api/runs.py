@@ -7,13 +7,15 @@ from urllib.parse import quote
 import msgspec
 from aiohttp import web
 
-from crewship.api.bodies import LARGEST_INPUT, CreateRun, body, number, paging
+from crewship.api.bodies import CreateRun, body, check_size, number, paging
 from crewship.api.context import PRINCIPAL, SERVICE, Service, author, fresh_views
 from crewship.api.middleware import answer
 from crewship.blobs import BlobStore
 from crewship.commands import deployments as deployment_commands
 from crewship.commands import runs as commands
-from domain.errors import BadRequest, NotFound, TooLarge, Unavailable
+from crewship.commands.idempotency import Idempotency
+from crewship.commands.idempotency import idempotency as keyed
+from domain.errors import BadRequest, NotFound, Unavailable
 from domain.run import Run
 from projections import artifacts as artifacts_view
 from projections import runs as view
@@ -32,25 +34,24 @@ async def create(request: web.Request) -> web.Response:
     wanted = await body(request, CreateRun)
     if not wanted.deployment_id:
         raise BadRequest("deployment_id is required")
-    given = wanted.input or {}
-    if len(msgspec.json.encode(given)) > LARGEST_INPUT:
-        raise TooLarge(f"input is larger than {LARGEST_INPUT // 1024 // 1024} MiB")
+    check_size("input", wanted.input)
     order = commands.Order(
         deployment=wanted.deployment_id,
         environment=wanted.environment,
-        input=given,
-        idempotency=_idempotency(request, msgspec.json.encode(wanted, order="deterministic")),
+        input=wanted.input or {},
+        idempotency=idempotency(request, msgspec.json.encode(wanted, order="deterministic")),
     )
     return answer(await commands.request(service.log, service.blobs, order, author(request)), 202)
 
 
-def _idempotency(request: web.Request, fingerprinted: bytes) -> tuple[str, str] | None:
+def idempotency(request: web.Request, fingerprinted: bytes) -> Idempotency | None:
+    """What the request's Idempotency-Key stands for, if it has one."""
     given = request.headers.get("Idempotency-Key")
     if given is None:
         return None
     if not 1 <= len(given) <= 255:
         raise BadRequest("Idempotency-Key: 1 to 255 characters")
-    return commands.idempotency(request[PRINCIPAL].actor, given, fingerprinted)
+    return keyed(request[PRINCIPAL].actor, given, fingerprinted)
 
 
 async def listing(request: web.Request) -> web.Response:
@@ -81,7 +82,7 @@ async def wait(request: web.Request) -> web.Response:
     assert task is not None
     service.streams.add(task)
     try:
-        await _ended(service, request.match_info["run_id"], seconds)
+        await ended(service, request.match_info["run_id"], seconds)
     except asyncio.CancelledError:
         if not service.closing:
             raise
@@ -91,7 +92,7 @@ async def wait(request: web.Request) -> web.Response:
     return answer(await _shown(request))
 
 
-async def _ended(service: Service, run_id: str, seconds: float) -> Run:
+async def ended(service: Service, run_id: str, seconds: float) -> Run:
     """The run once it has ended, or as it stands after a time."""
     with service.log.follower(service.log.head, (run_id,)) as follower:
         try:
@@ -111,7 +112,7 @@ async def cancel(request: web.Request) -> web.Response:
     service = request.app[SERVICE]
     run_id = request.match_info["run_id"]
     await commands.cancel(service.log, run_id, author(request))
-    run = await _ended(service, run_id, CANCEL_WAIT_SECONDS)
+    run = await ended(service, run_id, CANCEL_WAIT_SECONDS)
     if not run.finished:
         return answer({"success": True, "status": run.status, "message": "The run was asked to stop"}, 202)
     if run.status != "canceled":
@@ -163,5 +164,5 @@ async def shown(blobs: BlobStore, row: Row) -> dict[str, Any]:
     run = view.public(row)
     for name, column in (("input", "stored_input"), ("output", "stored_output")):
         if stored := from_json(row[column]):
-            run[name] = msgspec.json.decode(await asyncio.to_thread(blobs.read, stored["sha256"]))
+            run[name] = msgspec.json.decode(await blobs.load(stored["sha256"]))
     return run

@@ -17,6 +17,7 @@ from crewship.cli.watch import draw_run, wait_for_run
 @parameters.named
 @click.option("-i", "--input", "given", metavar="JSON|@FILE|-", help="The run's input: JSON, a file, or - for stdin.")
 @parameters.in_environment
+@click.option("--thread", "thread_id", metavar="ID", help="Run in this conversation.")
 @click.option("--stream", is_flag=True, help="Draw what happens while it happens.")
 @click.option("--logs", is_flag=True, help="Draw log lines and generated text too (implies --stream).")
 @click.option("--detach", is_flag=True, help="Print the run's id and do not wait.")
@@ -29,6 +30,7 @@ def invoke(
     name: str | None,
     given: str | None,
     environment: str,
+    thread_id: str | None,
     stream: bool,
     logs: bool,
     detach: bool,
@@ -41,15 +43,18 @@ def invoke(
     Examples:
       crewship invoke --input '{"topic": "AI"}' --stream
       crewship invoke my-agent -i @input.json > output.json
+      crewship invoke --thread thr_abc123 -i '{"message": "And then?"}'
       echo '{"topic": "AI"}' | crewship invoke my-agent -i - --detach
     """
     stream = stream or logs
     if detach and stream:
         raise Mistake("--detach does not wait, so there is nothing to --stream: leave one of them out")
-    called = parameters.deployment_name(deployment, name)
-    body = {"deployment_id": called, "input": parameters.run_input(given), "environment": environment}
+    body = {"input": parameters.run_input(given), "environment": environment}
     client = Client.connect()
-    run = client.post_once("runs", body=body)
+    if thread_id is not None:
+        run = client.post_once("threads", thread_id, "runs", body=body)
+    else:
+        run = client.post_once("runs", body={"deployment_id": parameters.deployment_name(deployment, name), **body})
     if detach:
         terminal.print_json_line(run) if as_json else terminal.say(run["run_id"])
         return

@@ -18,6 +18,8 @@ COMMANDS = {
     "init": ("crewship.cli.init:init", "Write crewship.toml for a project, or start a new one."),
     "deploy": ("crewship.cli.deploy:deploy", "Make a version of a project and put it live."),
     "invoke": ("crewship.cli.invoke:invoke", "Start a run and wait for it, or watch it live."),
+    "chat": ("crewship.cli.chat:chat", "Talk with a deployment in the terminal."),
+    "thread": ("crewship.cli.thread:thread", "Begin conversations, look at what they remember, branch and correct."),
     "runs": ("crewship.cli.runs:runs", "Look at runs, their events, logs and artifacts; cancel them."),
     "deployments": ("crewship.cli.deployments:deployments", "List, look at and delete deployments."),
     "versions": ("crewship.cli.versions:versions", "List and look at the versions of a deployment."),

@@ -75,6 +75,53 @@ class Token(msgspec.Struct, frozen=True, tag="token"):
     text: str
 
 
+class Channel(msgspec.Struct, frozen=True):
+    """A channel of a checkpoint: its version and its bytes, which only the runner understands."""
+
+    version: str
+    data: bytes
+
+
+class Checkpoint(msgspec.Struct, frozen=True, tag="checkpoint"):
+    """A thread's graph finished a super-step. `channels` holds those that are new, `versions` names all.
+
+    `values` is the state as JSON, for the graph itself alone (`ns` empty).
+    """
+
+    ns: str
+    checkpoint_id: str
+    data: bytes
+    parent_id: str | None = None
+    step: int | None = None
+    source: str | None = None
+    channels: dict[str, Channel] = {}
+    versions: dict[str, str] = {}
+    values: Any = None
+
+
+class Writes(msgspec.Struct, frozen=True, tag="writes"):
+    """A task of the super-step behind a checkpoint gave results: pairs of a channel and base64 that is opaque here."""
+
+    ns: str
+    checkpoint_id: str
+    task_id: str
+    task_path: str = ""
+    writes: list[tuple[str, str]] = []
+
+
+class Interrupt(msgspec.Struct, frozen=True):
+    """A question of the graph."""
+
+    id: str
+    value: Any = None
+
+
+class Interrupted(msgspec.Struct, frozen=True, tag="interrupted"):
+    """The graph stopped to ask; a result follows, and the run ends well."""
+
+    interrupts: list[Interrupt]
+
+
 class Result(msgspec.Struct, frozen=True, tag="result"):
     """The run's output. It counts only if the exit that follows is a good one."""
 
@@ -112,6 +159,9 @@ Message = (
     | ToolResult
     | ToolError
     | Token
+    | Checkpoint
+    | Writes
+    | Interrupted
     | Result
     | Failure
     | Exit

@@ -10,6 +10,7 @@ from crewship.engine import protocol
 from domain import output
 from domain.event import Mark
 from domain.output import Level, OutputEvent
+from domain.thread import StateEvent
 
 LEVELS: tuple[Level, ...] = get_args(Level)
 
@@ -17,7 +18,7 @@ LEVELS: tuple[Level, ...] = get_args(Level)
 class Said(msgspec.Struct, frozen=True):
     """An event, when it happened at its source and in which line of the journal, and about how many bytes it takes."""
 
-    event: OutputEvent
+    event: OutputEvent | StateEvent
     mark: Mark
     size: int
 

@@ -9,20 +9,21 @@ import structlog
 
 from crewship import clock
 from crewship.commands import deployments, runs
-from crewship.commands.deciding import insist
 from crewship.engine.following import follow
-from crewship.engine.supervisor import Parts, Supervisor
-from crewship.eventlog import Author, Change
+from crewship.engine.supervisor import Parts, Supervisor, end
+from crewship.eventlog import Author
 from crewship.views import Views
-from domain import run as rules
-from domain.errors import DomainError
+from domain import thread as thread_rules
+from domain.errors import DomainError, Unavailable
 from domain.event import Recorded
 from domain.manifest import DeploymentManifest
-from domain.run import RunCanceled, RunRequested
+from domain.run import Run, RunCanceled, RunRequested
+from domain.thread import RunTaken
 from projections import runs as view
 
 EXPIRY_LOOK_SECONDS = 1.0
 CATCH_UP_SECONDS = 60.0
+RETRY_SECONDS = 1.0
 
 logger = structlog.get_logger(__name__)
 
@@ -59,7 +60,7 @@ class Scheduler:
             run, _ = await runs.get(self._parts.log, row["id"])
             if run.server_id == self._parts.server_id:
                 self._supervise(run.id, run.deployment_id)
-            elif run.server_id is None:
+            elif run.server_id is None and await self._has_its_turn(run):
                 await self._enqueue(
                     run.id, run.deployment_id, run.version_id, datetime.fromisoformat(row["created_at"])
                 )
@@ -86,6 +87,12 @@ class Scheduler:
         """Whether new runs are being noticed."""
         return bool(self._tasks) and not any(task.done() for task in self._tasks)
 
+    async def _has_its_turn(self, run: Run) -> bool:
+        if run.thread_id is None:
+            return True
+        thread, _ = await self._parts.log.load(run.thread_id, thread_rules.evolve)
+        return thread is not None and thread.running == run.id
+
     async def _clear_away(self, unfinished: set[str]) -> None:
         for run_id in await self._parts.executor.held():
             if run_id in unfinished:
@@ -99,8 +106,13 @@ class Scheduler:
     async def _notice(self, events: list[Recorded]) -> None:
         for recorded in events:
             match recorded.event:
-                case RunRequested() as run:
+                case RunRequested(thread_id=None) as run:
                     await self._enqueue(run.run_id, run.deployment_id, run.version_id, recorded.at)
+                case RunTaken(run_id=run_id):
+                    # A thread's run has its turn once the thread is its own.
+                    taken, _ = await runs.get(self._parts.log, run_id)
+                    if not taken.finished:
+                        await self._enqueue(run_id, taken.deployment_id, taken.version_id, recorded.at)
                 case RunCanceled(run_id=run_id):
                     self._waiting.pop(run_id, None)
         self._fill()
@@ -132,14 +144,22 @@ class Scheduler:
         task.add_done_callback(lambda _: self._done(run_id, deployment_id))
 
     async def _see_through(self, run_id: str) -> None:
-        supervisor = Supervisor(self._parts, run_id)
-        try:
-            await supervisor.run()
-        except Exception as fault:
+        """Until the run has ended, whatever happens to the log meanwhile: each try takes it up where it stands."""
+        while True:
+            supervisor = Supervisor(self._parts, run_id)
             try:
-                await supervisor.give_up(fault)
-            except Exception:  # the log is gone too; the next life takes the run up
-                logger.exception("a run could not be ended", run_id=run_id)
+                try:
+                    await supervisor.run()
+                except Unavailable:
+                    raise
+                except Exception as fault:
+                    await supervisor.give_up(fault)
+                return
+            except Unavailable as refusal:
+                if self._parts.log.closing:
+                    return
+                logger.warning("a run waits for the log", run_id=run_id, why=refusal.message)
+                await asyncio.sleep(RETRY_SECONDS)
 
     def _done(self, run_id: str, deployment_id: str) -> None:
         self._running.pop(run_id, None)
@@ -162,11 +182,7 @@ class Scheduler:
                     logger.warning("an expired run could not be ended", run_id=pending.run_id, why=refusal.message)
 
     async def _end_expired(self, run_id: str) -> None:
-        async def attempt() -> None:
-            run, at = await runs.get(self._parts.log, run_id)
-            expired = rules.fail(run, "expired", "The run waited longer than its queue_timeout for a free place")
-            if expired and run.status == "pending":
-                author = Author(by=f"server:{self._parts.server_id}", cause=run_id)
-                await self._parts.log.append(Change(run_id, at, expired), author=author, patient=True)
-
-        await insist(attempt)
+        run, _ = await runs.get(self._parts.log, run_id)
+        if run.status == "pending" and run.server_id is None:
+            author = Author(by=f"server:{self._parts.server_id}", cause=run_id)
+            await end(self._parts.log, run_id, "expired", "The run waited longer than its queue_timeout", author)

@@ -10,24 +10,23 @@ import structlog
 
 from crewship import clock
 from crewship.blobs import BlobStore
-from crewship.commands import deployments, runs
+from crewship.commands import deployments, runs, threads
 from crewship.commands.deciding import insist
 from crewship.commands.keys import Keys
 from crewship.commands.values import keep
 from crewship.engine import protocol
 from crewship.engine.builder import order_of
+from crewship.engine.conversation import Conversation
 from crewship.engine.executor import Executor, Launch, LaunchFailed, Sandbox
-from crewship.engine.said import Said, said
+from crewship.engine.recording import PAUSE_SECONDS, Recording, TakenOver
 from crewship.engine.verdict import LastWords, judge
 from crewship.eventlog import Author, Change, EventLog, StreamMoved
 from domain import run as rules
-from domain.event import Mark, output_of
+from domain.errors import Unavailable
 from domain.manifest import DeploymentManifest
-from domain.output import ArtifactCollected, LogWritten, OutputAdopted, OutputEvent
+from domain.output import ArtifactCollected, LogWritten, OutputEvent
 from domain.run import CancelRequested, Run
 
-EVENTS_AT_ONCE = 64
-BYTES_AT_ONCE = 256 * 1024
 GRACE_SECONDS = 10.0
 OVERTIME_SECONDS = 30.0
 COLLECT_SECONDS = 60.0
@@ -54,10 +53,8 @@ class Supervisor:
         self._parts = parts
         self._log = parts.log
         self._run_id = run_id
-        self._output = output_of(run_id)
         self._author = Author(by=f"server:{parts.server_id}", cause=run_id)
-        self._at = 0
-        self._heard = 0
+        self._conversation: Conversation | None = None
         self._words = LastWords()
         self._sandbox: Sandbox | None = None
 
@@ -68,6 +65,10 @@ class Supervisor:
             return
         version, _ = await deployments.version(self._log, run.version_id)
         self._manifest = msgspec.convert(version.manifest, DeploymentManifest)
+        if run.thread_id is not None:
+            self._conversation = Conversation(self._log, self._parts.blobs, run, run.thread_id)
+            await self._conversation.open()
+        self._recording = Recording(self._log, self._parts.blobs, self._author, run.id, self._conversation)
         sandbox = await self._parts.executor.find(self._run_id)
         if run.status == "running" and sandbox is None:
             await self._fail("lost", "The sandbox was gone when the server came back")
@@ -75,7 +76,7 @@ class Supervisor:
         if sandbox is None:
             sandbox = await self._launch(version)
         else:
-            await self._adopt()
+            await self._recording.take_over(self._parts.server_id, self._parts.epoch)
         if sandbox is not None:
             self._sandbox = sandbox
             await self._attend(sandbox)
@@ -115,8 +116,7 @@ class Supervisor:
         limits = self._manifest.limits
         given = run.input or {}
         if run.stored_input is not None:
-            stored = run.stored_input.sha256
-            given = msgspec.json.decode(await asyncio.to_thread(self._parts.blobs.read, stored))
+            given = msgspec.json.decode(await self._parts.blobs.load(run.stored_input.sha256))
         environment = {
             **await deployments.variables_of(self._log, run.deployment_id),
             "CREWSHIP_RUN_ID": run.id,
@@ -127,9 +127,12 @@ class Supervisor:
             "CREWSHIP_API_URL": self._parts.api_url,
             "CREWSHIP_API_KEY": self._parts.keys.of_run(run.id),
         }
+        if run.thread_id is not None:
+            environment["CREWSHIP_THREAD_ID"] = run.thread_id
+        conversation = await self._conversation.spec() if self._conversation else {"thread_id": None, "thread": None}
         return {
             "run_id": run.id,
-            "thread_id": None,
+            **conversation,
             "framework": self._manifest.framework,
             "entrypoint": self._manifest.entrypoint,
             "input": given,
@@ -144,13 +147,6 @@ class Supervisor:
                 "cpus": limits.cpus,
             },
         }
-
-    async def _adopt(self) -> None:
-        """Take the output over from a former life: its next append would conflict."""
-        self._at, mark = await self._log.end(self._output)
-        self._heard = mark.line or 0
-        adopted = OutputAdopted(server_id=self._parts.server_id, epoch=self._parts.epoch)
-        await self._append([adopted], [Mark(line=self._heard)])
 
     async def _attend(self, sandbox: Sandbox) -> None:
         """Record what the sandbox says until it has ended. Stops it when asked to, and if it outlives its limit."""
@@ -180,23 +176,13 @@ class Supervisor:
                         await sandbox.stop()
 
     async def _record(self, lines: Sequence[bytes]) -> None:
-        batch: list[Said] = []
         for raw in lines:
             line = protocol.parse(raw)
             self._words.hear(line.message)
             if isinstance(line.message, protocol.Ready):
                 await self._start(line)
-            if line.number <= self._heard:
-                continue
-            self._heard = line.number
-            event = await said(line, len(raw), self._parts.blobs)
-            if event is not None:
-                batch.append(event)
-            if len(batch) >= EVENTS_AT_ONCE or sum(event.size for event in batch) >= BYTES_AT_ONCE:
-                await self._append([event.event for event in batch], [event.mark for event in batch])
-                batch = []
-        if batch:
-            await self._append([event.event for event in batch], [event.mark for event in batch])
+            await self._recording.hear(line, len(raw))
+        await self._recording.flush()
 
     async def _start(self, line: protocol.Line) -> None:
         async def attempt() -> None:
@@ -206,13 +192,8 @@ class Supervisor:
 
         await insist(attempt)
 
-    async def _append(self, events: list[OutputEvent], marks: list[Mark]) -> None:
-        change = Change(self._output, self._at, events, marks)
-        await self._log.append(change, author=self._author, patient=True)
-        self._at += len(events)
-
     async def _end(self, sandbox: Sandbox) -> None:
-        """Collect the artifacts, then record them and the end in one append."""
+        """Collect the artifacts, then record them, the thread's new state and the end in one append."""
         last = await self._leftovers(sandbox)
         result = self._words.result.output if self._words.result else None
         output = await keep(self._parts.blobs, result)
@@ -220,11 +201,36 @@ class Supervisor:
         async def attempt() -> None:
             run, at = await runs.get(self._log, self._run_id)
             events = judge(run, self._words, output, self._manifest.limits.timeout, clock.now())
-            if events:
-                changes = [Change(self._output, self._at, last), Change(run.id, at, events)]
-                await self._log.append(*changes, author=self._author, patient=True)
+            if not events:
+                return
+            leaving = []
+            if self._conversation:
+                succeeded = any(isinstance(event, rules.RunSucceeded) for event in events)
+                leaving = await self._conversation.ending(succeeded, result)
+                if succeeded and self._conversation.interrupts is not None:
+                    asked = [msgspec.structs.asdict(one) for one in self._conversation.interrupts]
+                    events = [rules.RunInterrupted(run_id=run.id, interrupts=asked), *events]
+            changes = [self._recording.final(last), *leaving, Change(run.id, at, events)]
+            await self._commit(*changes)
 
         await insist(attempt)
+
+    async def _commit(self, *changes: Change) -> None:
+        """Append what ends the run, waiting out a log that cannot be written."""
+        while True:
+            try:
+                await self._log.append(*changes, author=self._author, patient=True)
+                return
+            except StreamMoved as moved:
+                if self._recording.owns(moved.stream):
+                    run, _ = await runs.get(self._log, self._run_id)
+                    if not run.finished:
+                        raise TakenOver(str(moved)) from moved
+                raise
+            except Unavailable:
+                if self._log.closing:
+                    raise
+                await asyncio.sleep(PAUSE_SECONDS)
 
     async def _leftovers(self, sandbox: Sandbox) -> list[OutputEvent]:
         events: list[OutputEvent] = []
@@ -247,17 +253,11 @@ class Supervisor:
         return events
 
     async def _fail(self, reason: rules.Reason, error: str) -> None:
-        async def attempt() -> None:
-            run, at = await runs.get(self._log, self._run_id)
-            events = rules.stopped(run, clock.now()) or rules.fail(run, reason, error)
-            if events:
-                await self._log.append(Change(run.id, at, events), author=self._author, patient=True)
-
-        await insist(attempt)
+        await end(self._log, self._run_id, reason, error, self._author)
 
     async def give_up(self, fault: Exception) -> None:
         """Something of ours broke: end the run all the same, so that nobody waits for it for ever."""
-        if isinstance(fault, StreamMoved):
+        if isinstance(fault, TakenOver):
             logger.warning("another server took this run over", run_id=self._run_id)
             return
         logger.error("a supervisor broke down", run_id=self._run_id, exc_info=fault)
@@ -266,6 +266,19 @@ class Supervisor:
         await self._fail("lost", f"The server could not see this run through: {fault}")
         if self._sandbox is not None:
             await self._sandbox.remove()
+
+
+async def end(log: EventLog, run_id: str, reason: rules.Reason, error: str, author: Author) -> None:
+    """End a run that is not under way: failed, or canceled if it was asked to stop. Its thread is free again."""
+
+    async def attempt() -> None:
+        run, at = await runs.get(log, run_id)
+        events = rules.stopped(run, clock.now()) or rules.fail(run, reason, error)
+        if events:
+            leaving = await threads.leaving(log, run, succeeded=False)
+            await log.append(Change(run.id, at, events), *leaving, author=author, patient=True)
+
+    await insist(attempt)
 
 
 def _warning(message: str) -> LogWritten:

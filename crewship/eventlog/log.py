@@ -1,6 +1,7 @@
 """One log, one write door: append, load, read, follow."""
 
 import asyncio
+import sqlite3
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +9,8 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import msgspec
-from eventsourcing.persistence import Notification
+import psycopg
+from eventsourcing.persistence import Notification, PersistenceError
 
 from crewship.eventlog.codec import Author, decode, needs_key
 from crewship.eventlog.recorder import LogRecorder, StreamMoved
@@ -80,6 +82,11 @@ class EventLog:
     def head(self) -> int:
         """The position of the newest event that followers can see."""
         return self._tail.head
+
+    @property
+    def closing(self) -> bool:
+        """Whether the log takes no more appends, for good."""
+        return self._closing
 
     @property
     def healthy(self) -> bool:
@@ -204,7 +211,7 @@ class EventLog:
             self._tail_bell.clear()
             try:
                 events = await self._call(lambda: self._read_stored(self._tail.head, READ_AT_ONCE, None))
-            except Exception:  # the database is away: followers wait, and the next look may find it again
+            except Unavailable:  # the database is away: followers wait, and the next look may find it again
                 events = []
                 await asyncio.sleep(LOOK_AGAIN_SECONDS)
             if events:
@@ -216,7 +223,10 @@ class EventLog:
                 continue
 
     async def _call(self, read: Callable[[], State]) -> State:
-        return await asyncio.get_running_loop().run_in_executor(self._readers, read)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._readers, read)
+        except (PersistenceError, sqlite3.Error, psycopg.Error) as fault:
+            raise Unavailable(f"The log cannot be read: {str(fault).strip()}") from fault
 
 
 class Follower:

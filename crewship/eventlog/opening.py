@@ -27,6 +27,8 @@ async def open_log(data: Path, url: str | None, installation: bytes, stack: Asyn
         else:
             log = await _in_database(url, installation)
         await log.open()
+    except Unavailable as fault:
+        raise Unavailable(f"The log cannot be opened: {fault.message}") from fault
     except (PersistenceError, sqlite3.Error, psycopg.Error) as fault:
         raise Unavailable(f"The log cannot be opened: {str(fault).strip()}") from fault
     stack.push_async_callback(log.close)

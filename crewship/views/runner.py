@@ -120,16 +120,14 @@ class Views:
         return count
 
     async def _follow(self) -> None:
-        with self._log.follower(self.position) as follower:
-            while True:
-                events = await follower.next()
-                while True:
-                    try:
-                        await self._take(events)
-                        break
-                    except Exception:  # a full disk passes; until then reads say that the views lag
-                        logger.exception("the views cannot be written", position=self.position)
-                        await asyncio.sleep(RETRY_SECONDS)
+        while True:
+            try:
+                with self._log.follower(self.position) as follower:
+                    while True:
+                        await self._take(await follower.next())
+            except Exception:  # a full disk or a lost database passes; until then reads say that the views lag
+                logger.exception("the views cannot be kept; trying again", position=self.position)
+                await asyncio.sleep(RETRY_SECONDS)
 
     async def _take(self, events: Sequence[Any]) -> None:
         writes = [write for event in events for view in self._projections for write in view.project(event)]

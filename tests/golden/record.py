@@ -19,7 +19,7 @@ from crewship.eventlog import Author, Change, EventLog, open_log
 from crewship.secrets import installation_key
 from crewship.views import Views
 from crewship.views.sqlite import SqliteViews
-from domain import access, deployment, name, output, run, variables, version
+from domain import access, deployment, name, output, run, thread, variables, version
 from domain.event import Mark, Recorded
 from projections import ALL
 
@@ -69,7 +69,8 @@ def history() -> list[Change]:
         *run_of("run_2", run.RunSucceeded(run_id="run_2", duration_ms=7, stored_result=STORED), large=True),
         *run_of("run_3", run.RunFailed(run_id="run_3", reason="error", error="E: x", stack_trace="at", duration_ms=1)),
         *run_of("run_4", run.RunCanceled(run_id="run_4", canceled_at=AT), asked=True),
-        Change("run_1:output", 0, _output(), [Mark(happened_at=AT, line=number) for number in range(1, 12)]),
+        Change("run_1:output", 0, _output(), [Mark(happened_at=AT, line=number) for number in range(1, 13)]),
+        *_threads(),
         Change("idem:ef", 0, [name.RequestRemembered(fingerprint="ef" * 32, run_id="run_1")]),
         Change("dep_2", 0, [deployment.DeploymentCreated(deployment_id="dep_2", name="gone")]),
         Change("dep_2", 1, [deployment.DeploymentDeleted(deployment_id="dep_2", name="gone")]),
@@ -121,6 +122,66 @@ def run_of(run_id: str, end: run.RunEvent, asked: bool = False, large: bool = Fa
     return [Change(run_id, 0, events)]
 
 
+def _threads() -> list[Change]:
+    channels = {"messages": thread.Channel(version="1.2", sha256="56" * 32)}
+    step = thread.CheckpointSaved(
+        thread_id="thr_1",
+        run_id="run_5",
+        line=2,
+        ns="",
+        checkpoint_id="c1",
+        sha256="78" * 32,
+        channels=channels,
+        step=0,
+        source="loop",
+        values={"messages": ["hi"]},
+    )
+    nested = msgspec.structs.replace(step, ns="sub:1", line=3, checkpoint_id="c2", parent_id="c1", values=None)
+    writes = thread.WritesSaved(
+        thread_id="thr_1", run_id="run_5", line=4, ns="", checkpoint_id="c1", task_id="t", sha256="90" * 32
+    )
+    state = thread.StateSet(
+        thread_id="thr_1",
+        checkpoint_id="c1",
+        source="run",
+        run_id="run_5",
+        graph_checkpoint="c1",
+        values={"messages": ["hi"]},
+    )
+    asked = [thread.Interrupt(id="i1", value={"question": "Really?"})]
+    requested = run.RunRequested(
+        run_id="run_5",
+        deployment_id="dep_1",
+        version_id="ver_1",
+        version_number=1,
+        environment="production",
+        thread_id="thr_1",
+        kind="edit",
+        resume=run.Resume("yes"),
+        update=run.Update(values={"a": 1}, as_node="planner", checkpoint_id="c0"),
+    )
+    decisions: list[thread.ThreadEvent] = [
+        thread.ThreadCreated(thread_id="thr_1", deployment_id="dep_1", metadata={"user": "ada"}, copied_from="thr_0"),
+        thread.MetadataChanged(thread_id="thr_1", metadata={"user": "bob"}),
+        thread.RunTaken(thread_id="thr_1", run_id="run_5"),
+        thread.RunEnqueued(thread_id="thr_1", run_id="run_6", first=True),
+        thread.RunDequeued(thread_id="thr_1", run_id="run_6"),
+        thread.Freed(thread_id="thr_1", run_id="run_5", succeeded=True, interrupted=True, interrupts=asked),
+        thread.RunTaken(thread_id="thr_1", run_id="run_7"),
+        thread.Freed(thread_id="thr_1", run_id="run_7", succeeded=False),
+    ]
+    gone = [
+        thread.ThreadCreated(thread_id="thr_2", deployment_id="dep_1"),
+        thread.ThreadDeleted(thread_id="thr_2"),
+    ]
+    return [
+        Change("run_5", 0, [requested, run.RunInterrupted(run_id="run_5", interrupts=[{"id": "i1", "value": 1}])]),
+        Change("thr_1", 0, decisions),
+        Change("thr_1:state", 0, [step, nested, writes, state]),
+        Change("thr_2", 0, gone),
+    ]
+
+
 def _output() -> list[output.OutputEvent]:
     return [
         output.LogWritten(level="info", message="hello", stream="stdout", truncated=True),
@@ -132,6 +193,7 @@ def _output() -> list[output.OutputEvent]:
         output.AgentCompleted(agent="planner", task="plan", output={"a": 1}),
         output.AgentFailed(agent="planner", error="E: z"),
         output.OutputAdopted(server_id="srv_1", epoch=4),
+        output.CheckpointReached(thread_id="thr_1", checkpoint_id="c1"),
         output.LogWritten(level="error", message="bye", stream="stderr"),
         output.ArtifactCollected(run_id="run_1", name="a/b.md", size=3, content_type="text/markdown", sha256="34" * 32),
     ]

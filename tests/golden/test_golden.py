@@ -49,7 +49,10 @@ async def test_a_golden_log_means_what_it_meant(golden: Path, tmp_path: Path):
             # A field that came later has its default; what was there is as it was.
             assert {**event, "event": {name: event["event"][name] for name in before["event"]}} == before
         expected = msgspec.json.decode((golden / "views.json").read_bytes())
-        assert msgspec.json.decode(msgspec.json.encode(await meaning(log, tmp_path))) == expected
+        shown = msgspec.json.decode(msgspec.json.encode(await meaning(log, tmp_path)))
+        for table, before in expected.items():
+            # A column that came later is passed over; what was there is as it was.
+            assert [{name: row[name] for name in old} for row, old in zip(shown[table], before, strict=True)] == before
 
 
 def test_everything_that_can_happen_is_in_a_golden_log():

@@ -1,0 +1,170 @@
+"""/v1/threads."""
+
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from crewship.api.bodies import CopyThread, CreateThread, EditState, PatchThread, RunThread, body, check_size, paging
+from crewship.api.context import SERVICE, author, fresh_views
+from crewship.api.middleware import answer
+from crewship.api.runs import ended, idempotency
+from crewship.blobs import BlobStore
+from crewship.commands import deployments as deployment_commands
+from crewship.commands import runs as run_commands
+from crewship.commands import threads as commands
+from crewship.commands.threads import Turn
+from domain.errors import BadRequest, NotFound, Unavailable
+from domain.run import Resume, Update
+from projections import threads as view
+from projections.projection import Row, from_json
+
+STATUSES = ("idle", "busy", "interrupted", "error")
+EDIT_WAIT_SECONDS = 120.0
+
+
+async def create(request: web.Request) -> web.Response:
+    """POST /v1/threads"""
+    wanted = await body(request, CreateThread)
+    if not wanted.deployment_id:
+        raise BadRequest("deployment_id is required")
+    service = request.app[SERVICE]
+    check_size("metadata", wanted.metadata)
+    check_size("values", wanted.values)
+    thread_id = await commands.create(
+        service.log, service.blobs, wanted.deployment_id, wanted.metadata or {}, wanted.values or {}, author(request)
+    )
+    return answer(await _shown(request, thread_id), 201)
+
+
+async def listing(request: web.Request) -> web.Response:
+    """GET /v1/threads?deployment_id="""
+    views = await fresh_views(request)
+    reference = request.query.get("deployment_id")
+    if not reference:
+        raise BadRequest("deployment_id is required")
+    deployment, _ = await deployment_commands.find(request.app[SERVICE].log, reference)
+    filters = {"deployment_id": deployment.id}
+    if (status := request.query.get("status")) is not None:
+        if status not in STATUSES:
+            raise BadRequest(f"status: expected one of {', '.join(STATUSES)}")
+        filters["status"] = status
+    rows = await views.rows(view.listing(tuple(filters)), **filters, **paging(request))
+    blobs = request.app[SERVICE].blobs
+    return answer({"threads": [await _whole(blobs, view.public(row), row) for row in rows]})
+
+
+async def get(request: web.Request) -> web.Response:
+    """GET /v1/threads/{thread_id}"""
+    return answer(await _shown(request, request.match_info["thread_id"]))
+
+
+async def patch(request: web.Request) -> web.Response:
+    """PATCH /v1/threads/{thread_id}"""
+    wanted = await body(request, PatchThread)
+    check_size("metadata", wanted.metadata)
+    thread_id = request.match_info["thread_id"]
+    await commands.set_metadata(request.app[SERVICE].log, thread_id, wanted.metadata, author(request))
+    return answer(await _shown(request, thread_id))
+
+
+async def delete(request: web.Request) -> web.Response:
+    """DELETE /v1/threads/{thread_id}"""
+    await commands.delete(request.app[SERVICE].log, request.match_info["thread_id"], author(request))
+    return web.Response(status=204)
+
+
+async def copy(request: web.Request) -> web.Response:
+    """POST /v1/threads/{thread_id}/copy"""
+    wanted = await body(request, CopyThread)
+    thread_id = request.match_info["thread_id"]
+    metadata = wanted.metadata
+    if metadata is None:
+        metadata = (await _shown(request, thread_id))["metadata"]
+    service = request.app[SERVICE]
+    copied = await commands.copy(service.log, thread_id, wanted.checkpoint_id, metadata, author(request))
+    return answer(await _shown(request, copied), 201)
+
+
+async def run(request: web.Request) -> web.Response:
+    """POST /v1/threads/{thread_id}/runs"""
+    service = request.app[SERVICE]
+    if service.closing:
+        raise Unavailable("The server is shutting down")
+    wanted = await body(request, RunThread)
+    check_size("input", wanted.input)
+    resume = None if wanted.resume is msgspec.UNSET else Resume(wanted.resume)
+    check_size("resume", resume)
+    thread_id = request.match_info["thread_id"]
+    fingerprinted = thread_id.encode() + msgspec.json.encode(wanted, order="deterministic")
+    turn = Turn(
+        environment=wanted.environment,
+        input=wanted.input,
+        resume=resume,
+        on_busy=wanted.on_busy,
+        idempotency=idempotency(request, fingerprinted),
+    )
+    return answer(await commands.begin(service.log, service.blobs, thread_id, turn, author(request)), 202)
+
+
+async def history(request: web.Request) -> web.Response:
+    """GET /v1/threads/{thread_id}/history"""
+    views = await fresh_views(request)
+    thread, _ = await commands.find(request.app[SERVICE].log, request.match_info["thread_id"])
+    steps = request.query.get("steps", "false").lower() in ("true", "1")
+    rows = await views.rows(view.history(steps), thread_id=thread.id, **paging(request))
+    blobs = request.app[SERVICE].blobs
+    return answer({"checkpoints": [await _whole(blobs, view.public_checkpoint(row), row) for row in rows]})
+
+
+async def state(request: web.Request) -> web.Response:
+    """POST /v1/threads/{thread_id}/state: new values by the graph's own rules, or going back to a checkpoint.
+
+    200 with the new checkpoint once it is there; 202 with the run that makes it if that takes long.
+    """
+    service = request.app[SERVICE]
+    thread_id = request.match_info["thread_id"]
+    wanted = await body(request, EditState)
+    check_size("values", wanted.values)
+    if wanted.values is None and wanted.checkpoint_id is None:
+        raise BadRequest("values is required (or checkpoint_id, to go back to)")
+    views = await fresh_views(request)
+    if wanted.checkpoint_id is not None:
+        known = await views.row(view.GET_CHECKPOINT, thread_id=thread_id, checkpoint_id=wanted.checkpoint_id)
+        if known is None:
+            raise NotFound(f"Thread {thread_id} has no checkpoint {wanted.checkpoint_id}")
+    by_hand = wanted.checkpoint_id is None and wanted.as_node is None
+    if by_hand and await commands.set_values(
+        service.log, service.blobs, thread_id, wanted.values or {}, author(request)
+    ):
+        return answer(await _newest_checkpoint(request, thread_id))
+    update = Update(values=wanted.values, as_node=wanted.as_node, checkpoint_id=wanted.checkpoint_id)
+    turn = Turn(environment=wanted.environment, update=update)
+    begun = await commands.begin(service.log, service.blobs, thread_id, turn, author(request))
+    run = await ended(service, begun.run_id, EDIT_WAIT_SECONDS)
+    if not run.finished:
+        return answer(begun, 202)
+    if run.status != "succeeded":
+        failed = await run_commands.error_of(service.log, run.id)
+        raise BadRequest(f"The state cannot be set: {failed or run.status}", run_id=run.id)
+    return answer(await _newest_checkpoint(request, thread_id))
+
+
+async def _newest_checkpoint(request: web.Request, thread_id: str) -> dict[str, Any]:
+    views = await fresh_views(request)
+    rows = await views.rows(view.history(False), thread_id=thread_id, limit=1, offset=0)
+    return await _whole(request.app[SERVICE].blobs, view.public_checkpoint(rows[0]), rows[0])
+
+
+async def _shown(request: web.Request, thread_id: str) -> dict[str, Any]:
+    views = await fresh_views(request)
+    row = await views.row(view.GET, id=thread_id)
+    if row is None:
+        raise NotFound(f"Thread {thread_id} not found")
+    return await _whole(request.app[SERVICE].blobs, view.public(row), row)
+
+
+async def _whole(blobs: BlobStore, shown: dict[str, Any], row: Row) -> dict[str, Any]:
+    if stored := from_json(row["stored_values"]):
+        shown["values"] = msgspec.json.decode(await blobs.load(stored["sha256"]))
+    return shown
