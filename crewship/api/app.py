@@ -8,7 +8,7 @@ from aiohttp import web
 from crewship.api import deployments, events, keys, runs, threads
 from crewship.api.bodies import LARGEST_BODY
 from crewship.api.context import SERVICE, Service
-from crewship.api.middleware import Handler, answer, explain, guarded, identify, share
+from crewship.api.middleware import Handler, answer, explain, guarded, identify, share, sign
 from domain.access import Scope
 from domain.errors import Unavailable
 
@@ -90,6 +90,7 @@ def build(service: Service) -> web.Application:
     for route in ROUTES:
         handler: Handler = route.handler if route.scope is None else guarded(route.handler, route.scope)
         application.router.add_route(route.method, route.path, handler)
+    application.on_response_prepare.append(sign)
     application.on_shutdown.append(end_streams)
     return application
 

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from crewship import clock
 from crewship.api.context import SERVICE, Service
-from crewship.api.middleware import answer, cors_headers, guarded
+from crewship.api.middleware import answer, guarded
 from crewship.commands import deployments, runs
 from crewship.eventlog import Follower
 from domain.errors import BadRequest, Unauthorized
@@ -122,7 +122,6 @@ async def _stream(request: web.Request, subject_id: str, *, finished: bool) -> w
             "Content-Type": "text/event-stream; charset=utf-8",
             "Cache-Control": "no-cache, no-transform",
             "X-Accel-Buffering": "no",
-            **cors_headers(request),
         }
     )
     try:

@@ -48,14 +48,18 @@ def refusal(error: DomainError) -> web.Response:
 
 @web.middleware
 async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Give each request an id (the client's, if it sends a plain one); answer with it and the log's position."""
+    """Give each request an id: the client's, if it sends a plain one."""
     given = request.headers.get(REQUEST_ID_HEADER, "")
     request[REQUEST_ID] = given if _REQUEST_ID.fullmatch(given) else ids.new("req")
-    response = await handler(request)
-    if not response.prepared:
-        response.headers[REQUEST_ID_HEADER] = request[REQUEST_ID]
-        response.headers[POSITION_HEADER] = str(request.app[SERVICE].log.appended)
-    return response
+    return await handler(request)
+
+
+async def sign(request: web.Request, response: web.StreamResponse) -> None:
+    """What every answer carries, streams and files too: the request's id, the log's position, who may read it."""
+    response.headers[REQUEST_ID_HEADER] = request.get(REQUEST_ID, "")
+    response.headers[POSITION_HEADER] = str(request.app[SERVICE].log.appended)
+    response.headers["Server"] = "Crewship"
+    response.headers.update(_cors_headers(request))
 
 
 @web.middleware
@@ -83,25 +87,20 @@ async def explain(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 @web.middleware
 async def share(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer pages of the origins that the operator allows, and of no other."""
-    origin = request.headers.get("Origin")
-    allowed = request.app[SERVICE].settings.cors_origins
-    if origin is None or not ("*" in allowed or origin in allowed):
-        return await handler(request)
+    """Answer the questions that browsers ask before a page of an allowed origin may call us."""
     preflight = request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
-    response = web.Response(status=204) if preflight else await handler(request)
-    if not response.prepared:
-        response.headers.update(cors_headers(request))
-    if preflight:
-        response.headers["Access-Control-Allow-Methods"] = "GET, POST, PUT, PATCH, DELETE"
-        response.headers["Access-Control-Allow-Headers"] = (
-            "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Cache-Control, " + POSITION_HEADER
-        )
-        response.headers["Access-Control-Max-Age"] = "3600"
-    return response
+    if not preflight or not _cors_headers(request):
+        return await handler(request)
+    allowed = f"Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Cache-Control, {POSITION_HEADER}"
+    headers = {
+        "Access-Control-Allow-Methods": "GET, POST, PUT, PATCH, DELETE",
+        "Access-Control-Allow-Headers": allowed,
+        "Access-Control-Max-Age": "3600",
+    }
+    return web.Response(status=204, headers=headers)
 
 
-def cors_headers(request: web.Request) -> dict[str, str]:
+def _cors_headers(request: web.Request) -> dict[str, str]:
     """What lets a page of an allowed origin read this answer; nothing for other origins."""
     origin = request.headers.get("Origin")
     allowed = request.app[SERVICE].settings.cors_origins

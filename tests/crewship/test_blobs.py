@@ -32,7 +32,7 @@ async def test_a_blob_is_found_by_the_hash_of_its_bytes(blobs: BlobStore, tmp_pa
     assert await blobs.put(b"hello") == expected
     assert await blobs.put_file(tmp_path / "file") == expected
     assert await blobs.put_stream(pieces(b"he", b"", b"llo"), limit=5) == expected
-    assert blobs.read(expected.sha256) == b"hello"
+    assert await blobs.load(expected.sha256) == b"hello"
     assert left_over(blobs) == []
 
 
