@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import projects
 from tests.e2e.model import model
 from tests.server import ADMIN_KEY, ServerProcess
 
@@ -140,3 +141,30 @@ def test_mistakes_are_one_line_that_helps(crewship: Crewship, tmp_path: Path):
     assert crewship("invoke", "probe", "--input", "[1]", code=2).stderr.count("\n") == 1
     (tmp_path / "work" / "crewship.toml").write_text('[deployment]\nframework = "langgraf"\nentrypoint = "a:b"\n')
     assert "line 2" in crewship("deploy", code=2).stderr
+
+
+def test_a_conversation_in_the_terminal(crewship: Crewship, tmp_path: Path):
+    project = tmp_path / "work" / "talker"
+    project.mkdir()
+    for name, text in projects.CHAT.items():
+        (project / name).write_text(text)
+    crewship("deploy", cwd=project)
+    talked = crewship("chat", cwd=project, stdin="hello\ndelete it\nyes\n")
+    assert talked.stdout.splitlines() == [
+        "1: hello … hello",
+        '? {"question": "Really?"}',
+        "answered yes",
+    ]
+    thread_id = re.search(r"thr_\w+", talked.stderr)[0]  # type: ignore[index]
+    again = crewship("chat", "--thread", thread_id, cwd=project, stdin="more\n")
+    assert again.stdout.splitlines()[-1] == "3: hello … more"
+    history = crewship("thread", "history", thread_id).stdout.splitlines()
+    assert history[0].startswith("● ")
+    assert "  + messages: human: more" in history
+    assert json.loads(crewship("thread", "get", thread_id, "--json").stdout)["status"] == "idle"
+    assert thread_id in crewship("thread", "list", "talker").stdout
+    copied = crewship("thread", "copy", thread_id).stdout.strip()
+    crewship("thread", "delete", copied, "--yes")
+    crewship("thread", "get", copied, code=1)
+    output = crewship("invoke", "--thread", thread_id, "-i", '{"message": "last"}').stdout
+    assert json.loads(output)["messages"][-1]["content"] == "4: hello … last"
