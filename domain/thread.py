@@ -252,12 +252,14 @@ class Saved(msgspec.Struct, frozen=True, kw_only=True):
 class Memory(msgspec.Struct, frozen=True, kw_only=True):
     """What a thread remembers. `head` is where its graph goes on; `said` is the last line told by the last run.
 
-    `states` gives for each state that was ever set the graph's checkpoint behind it, None for one set by hand.
+    `states` gives for each state that was ever set the graph's checkpoint behind it, None for one set by hand. `good`
+    are the runs that left a state: what others told is history, and nothing starts from it unless somebody asks.
     """
 
     saved: dict[tuple[str, str], Saved] = {}
     states: dict[str, str | None] = {}
     newest: StateSet | None = None
+    good: frozenset[str] = frozenset()
     last_run: str | None = None
     said: int = 0
 
@@ -294,7 +296,8 @@ def remember(memory: Memory | None, event: StateEvent) -> Memory:
             return msgspec.structs.replace(memory, last_run=event.run_id, said=event.line)
         case StateSet():
             states = {**memory.states, event.checkpoint_id: event.graph_checkpoint}
-            return msgspec.structs.replace(memory, states=states, newest=event)
+            good = memory.good | {event.run_id} if event.run_id else memory.good
+            return msgspec.structs.replace(memory, states=states, newest=event, good=good)
 
 
 def state_of(thread_id: str) -> str:

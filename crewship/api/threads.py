@@ -128,14 +128,9 @@ async def state(request: web.Request) -> web.Response:
     check_size("values", wanted.values)
     if wanted.values is None and wanted.checkpoint_id is None:
         raise BadRequest("values is required (or checkpoint_id, to go back to)")
-    views = await fresh_views(request)
-    if wanted.checkpoint_id is not None:
-        known = await views.row(view.GET_CHECKPOINT, thread_id=thread_id, checkpoint_id=wanted.checkpoint_id)
-        if known is None:
-            raise NotFound(f"Thread {thread_id} has no checkpoint {wanted.checkpoint_id}")
-    by_hand = wanted.checkpoint_id is None and wanted.as_node is None
-    if by_hand and await commands.set_values(
-        service.log, service.blobs, thread_id, wanted.values or {}, author(request)
+    restored = await _checkpoint(request, thread_id, wanted.checkpoint_id) if wanted.checkpoint_id else None
+    if wanted.as_node is None and await commands.set_values(
+        service.log, service.blobs, thread_id, wanted.values or {}, author(request), restored
     ):
         return answer(await _newest_checkpoint(request, thread_id))
     update = Update(values=wanted.values, as_node=wanted.as_node, checkpoint_id=wanted.checkpoint_id)
@@ -148,6 +143,15 @@ async def state(request: web.Request) -> web.Response:
         failed = await run_commands.error_of(service.log, run.id)
         raise BadRequest(f"The state cannot be set: {failed or run.status}", run_id=run.id)
     return answer(await _newest_checkpoint(request, thread_id))
+
+
+async def _checkpoint(request: web.Request, thread_id: str, checkpoint_id: str) -> tuple[str, dict[str, Any]]:
+    views = await fresh_views(request)
+    row = await views.row(view.GET_CHECKPOINT, thread_id=thread_id, checkpoint_id=checkpoint_id)
+    if row is None:
+        raise NotFound(f"Thread {thread_id} has no checkpoint {checkpoint_id}")
+    shown = await _whole(request.app[SERVICE].blobs, view.public_checkpoint(row), row)
+    return checkpoint_id, shown["values"] or {}
 
 
 async def _newest_checkpoint(request: web.Request, thread_id: str) -> dict[str, Any]:

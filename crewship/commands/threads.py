@@ -184,14 +184,25 @@ async def leaving(
     return [Change(thread.id, at, rules.leave(thread, run.id, succeeded, interrupts))]
 
 
-async def set_values(log: EventLog, blobs: BlobStore, thread_id: str, values: dict[str, Any], author: Author) -> bool:
-    """Replace top-level keys of a thread whose graph never ran; False if it did, and its graph must decide."""
+async def set_values(
+    log: EventLog,
+    blobs: BlobStore,
+    thread_id: str,
+    values: dict[str, Any],
+    author: Author,
+    restored: tuple[str, dict[str, Any]] | None = None,
+) -> bool:
+    """Replace top-level keys of a state that no graph has made; False if one did, and must decide.
+
+    `restored` goes back first: a checkpoint's id and its values.
+    """
     thread, at = await find(log, thread_id)
     rules.at_rest(thread)
     memory, memory_at = await memory_of(log, thread_id)
-    if memory.head is not None:
+    graph_made = memory.head if restored is None else memory.states.get(restored[0], restored[0])
+    if graph_made is not None:
         return False
-    before = await values_of(blobs, memory)
+    before = await values_of(blobs, memory) if restored is None else restored[1]
     kept, stored = await keep(blobs, {**before, **values})
     state = StateSet(
         thread_id=thread_id,

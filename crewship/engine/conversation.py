@@ -43,11 +43,12 @@ class Conversation:
         """The thread's part of a run's spec: the checkpoint to start from, and what was asked."""
         thread, _ = await threads.find(self._log, self._thread_id)
         update = self._run.update
-        head = (update.checkpoint_id if update else None) or self._memory.head
-        head = self._memory.states.get(head or "", head) or head
+        named = update.checkpoint_id if update else None
+        named = self._memory.states.get(named, named) if named else None
+        head = named or self._memory.head
         wanted = [self._memory.saved[("", head)]] if head and ("", head) in self._memory.saved else []
-        if wanted and thread.asked is not None:
-            wanted += self._nested(wanted[0])
+        if wanted and not named:
+            wanted += self._nested(wanted[0], asked=thread.asked is not None)
         part: dict[str, Any] = {
             "thread_id": self._thread_id,
             "thread": {
@@ -60,12 +61,22 @@ class Conversation:
         if self._run.resume is not None:
             part["resume"] = {"value": self._run.resume.value}
         if update is not None:
-            part["update"] = {"values": update.values, "as_node": update.as_node, "checkpoint_id": head}
+            part["update"] = {"values": update.values, "as_node": update.as_node, "checkpoint_id": named}
         return part
 
-    def _nested(self, head: Saved) -> list[Saved]:
-        """The latest checkpoint of each subgraph that the head's run was in when it stopped to ask."""
-        latest = {saved.ns: saved for saved in self._memory.saved.values() if saved.ns and saved.run_id == head.run_id}
+    def _nested(self, head: Saved, *, asked: bool) -> list[Saved]:
+        """The latest checkpoint of each subgraph that a run goes on in.
+
+        One with a task's name in its namespace is in use only while its graph waits for an answer, and then not older
+        than the head; one with a memory of its own always is.
+        """
+        latest: dict[str, Saved] = {}
+        reached = False
+        for saved in self._memory.saved.values():
+            reached = reached or saved.run_id == head.run_id
+            lasting = ":" not in saved.ns
+            if saved.ns and saved.run_id in self._memory.good and (lasting or (asked and reached)):
+                latest[saved.ns] = saved
         return list(latest.values())
 
     async def _packed(self, saved: Saved) -> dict[str, Any]:
@@ -73,7 +84,9 @@ class Conversation:
             name: {"version": channel.version, "data": await self._text(channel.sha256)}
             for name, channel in saved.channels.items()
         }
-        writes = [msgspec.json.decode(await self._blobs.load(write.sha256)) for write in saved.writes]
+        # An answer that a failed run was given is forgotten with it: it will be asked for again.
+        kept = [write for write in saved.writes if write.run_id in self._memory.good]
+        writes = [msgspec.json.decode(await self._blobs.load(write.sha256)) for write in kept]
         return {
             "ns": saved.ns,
             "checkpoint_id": saved.checkpoint_id,
@@ -186,8 +199,9 @@ class Conversation:
             )
         if not isinstance(result, dict):
             return None
+        # Stopped to ask again before the graph got any further: it goes on from where it was.
         values, stored = await keep(self._blobs, result)
-        return msgspec.structs.replace(known, values=values, stored_values=stored)
+        return msgspec.structs.replace(known, graph_checkpoint=self._memory.head, values=values, stored_values=stored)
 
     def owns(self, stream: str) -> bool:
         """Whether nobody but the run's supervisor should be writing to this stream."""

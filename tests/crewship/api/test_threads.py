@@ -220,6 +220,60 @@ def test_values_at_the_beginning_are_under_the_input(chat: Api):
     assert talk.get()["values"]["topic"] == "tea"
 
 
+def test_two_questions_in_one_step_are_answered_one_by_one(api: Api):
+    asking = """
+def reply(state: State) -> State:
+    \"\"\"Ask twice.\"\"\"
+    first = interrupt("first?")
+    second = interrupt("second?")
+    return {"messages": [AIMessage(f"{first} and {second}")]}
+
+
+builder = StateGraph(State)"""
+    graph = projects.CHAT_GRAPH.replace("\nbuilder = StateGraph(State)", asking)
+    assert api.deploy("asking", {**projects.CHAT, "graph.py": graph})["status"] == "ready"
+    talk = Talk(api, api.client.post("/v1/threads", json={"deployment_id": "asking"}).json()["thread_id"])
+    talk.say("go")
+    assert [interrupt["value"] for interrupt in talk.get()["interrupts"]] == ["first?"]
+    talk.say(resume="one")
+    assert talk.get()["status"] == "interrupted"
+    assert [interrupt["value"] for interrupt in talk.get()["interrupts"]] == ["second?"]
+    talk.say(resume="two")
+    assert talk.said()[-1] == "one and two"
+
+
+def test_an_answer_to_a_run_that_failed_is_asked_for_again(api: Api):
+    fragile = """
+def reply(state: State) -> State:
+    \"\"\"Ask, and fail on a bad answer.\"\"\"
+    answer = interrupt("what?")
+    if answer == "bad":
+        raise RuntimeError("bad answer")
+    return {"messages": [AIMessage(f"got {answer}")]}
+
+
+builder = StateGraph(State)"""
+    graph = projects.CHAT_GRAPH.replace("\nbuilder = StateGraph(State)", fragile)
+    assert api.deploy("fragile", {**projects.CHAT, "graph.py": graph})["status"] == "ready"
+    talk = Talk(api, api.client.post("/v1/threads", json={"deployment_id": "fragile"}).json()["thread_id"])
+    talk.say("go")
+    assert talk.say(resume="bad")["status"] == "failed"
+    assert talk.get()["status"] == "interrupted"
+    assert talk.say(resume="good")["status"] == "succeeded"
+    assert talk.said()[-1] == "got good"
+
+
+def test_going_back_to_what_was_set_by_hand(chat: Api):
+    made = chat.client.post("/v1/threads", json={"deployment_id": "chat", "values": {"topic": "tea"}}).json()
+    talk = Talk(chat, made["thread_id"])
+    (first,) = talk.history()
+    talk.say("hello")
+    back = talk.client.post(f"{talk.url}/state", json={"checkpoint_id": first["checkpoint_id"]})
+    assert (back.status_code, back.json()["values"]) == (200, {"topic": "tea"})
+    talk.say("fresh")
+    assert talk.said()[-1] == "1: fresh … fresh"
+
+
 def test_a_new_version_goes_on_with_the_old_state(api: Api):
     api.deploy("moving", projects.CHAT)
     talk = Talk(api, api.client.post("/v1/threads", json={"deployment_id": "moving"}).json()["thread_id"])

@@ -11,8 +11,12 @@ from crewship.engine.protocol import (
     AgentCompleted,
     AgentError,
     AgentStarted,
+    Channel,
+    Checkpoint,
     Exit,
     Failure,
+    Interrupt,
+    Interrupted,
     Line,
     Log,
     Ready,
@@ -21,6 +25,7 @@ from crewship.engine.protocol import (
     ToolCalled,
     ToolError,
     ToolResult,
+    Writes,
     parse,
 )
 
@@ -39,6 +44,10 @@ AT = datetime(2026, 5, 4, 3, 2, 1, 987000, UTC)
         ToolResult("web", None),
         ToolError("web", "gone"),
         Token("Ann", "Hel"),
+        Checkpoint("", "1f0", b"\0\xff", None, 1, "loop", {"x": Channel("0001.5", b"1")}, {"x": "0001.5"}, {"x": 1}),
+        Checkpoint("sub:1", "1f1", b""),
+        Writes("", "1f0", "task", "~path", [("x", "AA==")]),
+        Interrupted([Interrupt("abc", {"question": "sure?"}), Interrupt("def")]),
         Result({"n": 10**40}),
         Failure("ValueError: no", None),
         Exit(code=1),
@@ -70,6 +79,9 @@ def test_fields_of_a_later_runner_are_ignored():
         b'{"n":1,"at":"2026-05-04T03:02:01.987","type":"ready"}',
         b'{"n":1,"at":"0001-01-01T00:00:00+12:00","type":"ready"}',
         b'{"n":1,"at":"2026-05-04T03:02:01.987Z","type":"ready"',
+        b'{"n":1,"at":"2026-05-04T03:02:01.987Z","type":"checkpoint","ns":"","checkpoint_id":"1f0","data":"no!"}',
+        b'{"n":1,"at":"2026-05-04T03:02:01.987Z","type":"writes","ns":"","checkpoint_id":"1f0"}',
+        b'{"n":1,"at":"2026-05-04T03:02:01.987Z","type":"interrupted","interrupts":null}',
     ],
 )
 def test_what_is_no_protocol_is_a_warning_that_shows_it(line):

@@ -166,19 +166,43 @@ def guarded(tmp_path: Path) -> Iterator[Guarded]:
     guarded.close()
 
 
+@pytest.fixture
+def guards(tmp_path: Path) -> Iterator[Callable[[], Guarded]]:
+    """Makes one guard after another, each with a project of its own."""
+    made: list[Guarded] = []
+
+    def make() -> Guarded:
+        made.append(Guarded(tmp_path / f"run-{len(made)}"))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
 @pytest.fixture(scope="session")
 def langgraph_python() -> str:
     """An interpreter with the newest LangGraph; made once, and kept outside of what git sees."""
-    place = CACHE / "langgraph"
+    return _environment("langgraph-2", "langgraph", "langchain-openai", "langgraph-checkpoint-conformance")
+
+
+@pytest.fixture(scope="session")
+def old_langgraph_python() -> str:
+    """An interpreter with the last LangGraph of the 0.2 line."""
+    return _environment("langgraph-0.2", "langgraph==0.2.*")
+
+
+def _environment(name: str, *packages: str) -> str:
+    place = CACHE / name
     python = place / "bin" / "python"
     if not (place / "ready").exists():
         CACHE.mkdir(parents=True, exist_ok=True)
-        with open(CACHE / "langgraph.lock", "w") as lock:
+        with open(CACHE / f"{name}.lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not (place / "ready").exists():
                 uv = str(Path(sys.executable).parent / "uv")
                 subprocess.run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(place)], check=True)
                 install = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(python)]
-                subprocess.run([*install, "langgraph", "langchain-openai"], check=True)
+                subprocess.run([*install, *packages], check=True)
                 (place / "ready").touch()
     return str(python)

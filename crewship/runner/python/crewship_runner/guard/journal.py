@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import time
 from typing import Any
 
 from ..lines import shorten
 
-JOURNAL_LIMIT = 256 * 1024 * 1024  # bytes of all lines; result, error and exit may go beyond
+JOURNAL_LIMIT = 256 * 1024 * 1024  # bytes of all lines but the last words and what a thread keeps
 LOG_LIMIT = 32 * 1024 * 1024  # default for limits.logs: bytes of the journal that log lines may take
 TOKEN_PAUSE = 0.05  # seconds for which the tokens of one agent are joined
 TOKEN_LIMIT = 64 * 1024  # characters after which joined tokens do not wait any longer
@@ -18,17 +19,24 @@ TOKEN_LIMIT = 64 * 1024  # characters after which joined tokens do not wait any 
 _PLACE = 48  # bytes that number and time take in a line
 
 _LAST_WORDS = frozenset({"result", "error", "exit"})
+_STATE = frozenset({"checkpoint", "writes", "interrupted"})  # kept whole or not at all: guard.output has their budget
+_UNPAID = _LAST_WORDS | _STATE
+
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 
 
 class Journal:
     """Numbers and times the lines (1, 2, 3 …, times never run back), keeps the budgets, rings the bell.
 
     Lines gather until `flush` writes them in one piece. Tokens are joined for `TOKEN_PAUSE` and come out before any
-    other line. A write that fails raises OSError: the guard cannot go on.
+    other line. `ascii_only` writes all other characters as JSON's escapes. A write that fails raises OSError: the guard
+    cannot go on.
     """
 
-    def __init__(self, fd: int, bell: int, limit: int = JOURNAL_LIMIT) -> None:
-        self._fd, self._bell = fd, bell
+    def __init__(
+        self, fd: int, bell: int | None = None, limit: int = JOURNAL_LIMIT, *, ascii_only: bool = False
+    ) -> None:
+        self._fd, self._bell, self._ascii = fd, bell, ascii_only
         self._log_left, self._left = LOG_LIMIT, limit
         self._batch: list[bytes] = []
         self._number = 0
@@ -40,7 +48,9 @@ class Journal:
         self.lost_logs = 0
 
     def add(self, kind: str, **fields: Any) -> None:
-        """Take one line; what is beyond the journal's budget is dropped, with one warning, unless it is last words.
+        """Take one line; what is beyond the journal's budget is dropped, with one warning.
+
+        Last words, and what a thread keeps, are never dropped.
 
         Raises ValueError for what is not JSON (NaN, infinities).
         """
@@ -48,7 +58,9 @@ class Journal:
             self.flush_tokens()
         text = json.dumps({"type": kind, **fields}, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         body = text[1:].encode("utf-8", "replace")
-        if kind not in _LAST_WORDS and not self._pay(kind, _PLACE + len(body)):
+        if self._ascii and not text.isascii():
+            body = _NOT_ASCII.sub(_escape, body.decode()).encode("ascii")
+        if kind not in _UNPAID and not self._pay(kind, _PLACE + len(body)):
             return
         self._append(body)
 
@@ -89,8 +101,9 @@ class Journal:
         self._batch.clear()
         while data:  # once, unless a disk fills up in the middle: then the rest, or an OSError
             data = data[os.write(self._fd, data) :]
-        with contextlib.suppress(OSError):  # nobody listens now, or the bell rings already
-            os.write(self._bell, b"!")
+        if self._bell is not None:
+            with contextlib.suppress(OSError):  # nobody listens now, or the bell rings already
+                os.write(self._bell, b"!")
 
     def _append(self, body: bytes) -> None:
         self._number += 1
@@ -121,3 +134,8 @@ class Journal:
     def _note(self, message: str) -> None:
         fields = {"type": "log", "level": "warning", "message": message, "stream": "runner"}
         self._append(json.dumps(fields)[1:].encode())
+
+
+def _escape(match: re.Match[str]) -> str:
+    """Characters beyond ASCII as JSON writes them; in JSON they only stand inside of strings."""
+    return json.dumps(match[0])[1:-1]

@@ -24,8 +24,9 @@ DRAIN = 2.0  # seconds for what is left in the pipes once every process of the r
 class Loop:
     """Watches one child until it has ended, and everything that it started with it."""
 
-    def __init__(self, child: Child, spec: Spec, journal: Journal, control: int, wakeups: int) -> None:
-        self._child, self._journal, self._controls, self._wakeups = child, journal, [control], wakeups
+    def __init__(self, child: Child, spec: Spec, journal: Journal, control: int | None, wakeups: int) -> None:
+        self._child, self._journal, self._wakeups = child, journal, wakeups
+        self._controls = [] if control is None else [control]
         self._limits: Limits = spec.limits
         self._output = Output(child, journal)
         self._commands = b""

@@ -23,13 +23,15 @@ def main(arguments: list[str]) -> int:
     """Guard one run. Returns 0 when the journal ends with its `exit` line, however the run went."""
     options = _options(arguments)
     for fd in (options.journal, options.control, options.bell, options.lock):
-        os.set_inheritable(fd, False)
+        if fd is not None:
+            os.set_inheritable(fd, False)
     if not _lock(options.lock) or os.fstat(options.journal).st_size > 0:
         print("crewship: this run has a guard already, or had one", file=sys.stderr)
         return LOCKED
-    os.set_blocking(options.bell, False)
-    os.set_blocking(options.control, False)
-    journal = Journal(options.journal, options.bell)
+    for fd in (options.bell, options.control):
+        if fd is not None:
+            os.set_blocking(fd, False)
+    journal = Journal(options.journal, options.bell, ascii_only=options.ascii)
     wakeups = _listen()
     try:
         order = spec.read(sys.stdin.buffer.read())
@@ -46,15 +48,19 @@ def main(arguments: list[str]) -> int:
 
 def _options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="guard.py", allow_abbrev=False)
-    for name in ("journal", "control", "bell", "lock"):
-        parser.add_argument(f"--{name}", type=int, required=True, metavar="FD")
+    parser.add_argument("--journal", type=int, required=True, metavar="FD")
+    for name in ("control", "bell", "lock"):  # not there in a container, which has signals, a log and a name
+        parser.add_argument(f"--{name}", type=int, metavar="FD")
+    parser.add_argument("--ascii", action="store_true", help="for a journal whose keeper cuts lines between any bytes")
     parser.add_argument("--runner", required=True, help="the child's program, run.py beside guard.py")
     parser.add_argument("--python", default=sys.executable, help="the interpreter that runs it")
     return parser.parse_args(arguments)
 
 
-def _lock(fd: int) -> bool:
+def _lock(fd: int | None) -> bool:
     """Take the lock that tells the server that this guard lives, and its pid; held until the process ends."""
+    if fd is None:
+        return True
     try:
         fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

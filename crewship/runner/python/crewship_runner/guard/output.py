@@ -9,8 +9,12 @@ from ..lines import LineSplitter, level_of, text_of
 from . import reports
 from .child import Child
 from .journal import Journal
+from .states import KINDS
 
 _READ = 1024 * 1024  # at least what a pipe holds: one read takes all that was there
+
+STATES_LIMIT = 1024 * 1024 * 1024  # bytes that a run may report for its thread to keep
+STATES_TOO_LARGE = f"the thread's state is too large: the run reported more than {STATES_LIMIT >> 30} GiB of it"
 
 
 class Output:
@@ -23,6 +27,7 @@ class Output:
         self._report_fd = child.reports
         self.open = {child.stdout, child.stderr, child.reports}
         self._concluded = False
+        self._states_left = STATES_LIMIT
 
     def pump(self) -> bool:
         """Take in what the pipes hold now, at most one read of each; whether there was anything.
@@ -68,12 +73,18 @@ class Output:
         try:
             report = reports.read(line, cut)
         except reports.Refused as error:
-            self._refuse(str(error), error.was_result)
+            self._refuse(str(error), error.fatal)
             return
+        kind = report.pop("type")
+        if kind in KINDS:
+            self._states_left -= len(line)
+            if self._states_left < 0:
+                self._refuse(STATES_TOO_LARGE, fatal=True)
+                return
         try:
-            self._tell(report.pop("type"), report)
+            self._tell(kind, report)
         except ValueError:  # a number like 1e999, which Python reads and JSON does not know
-            self._refuse("A report with a number out of range was dropped", "output" in report and len(report) == 1)
+            self._refuse("A report with a number out of range was dropped", kind == "result" or kind in KINDS)
 
     def _tell(self, kind: str, report: dict[str, Any]) -> None:
         if kind == "log":
@@ -88,9 +99,9 @@ class Output:
         else:
             self._journal.warn(f"The run had its last words already: another {kind} was dropped")
 
-    def _refuse(self, why: str, was_result: bool) -> None:
-        """A report is lost; where it was the result, the run has failed."""
+    def _refuse(self, why: str, fatal: bool) -> None:
+        """A report is lost; where it was the result, or what the thread keeps, the run has failed."""
         self._journal.warn(why)
-        if was_result and not self._concluded:
+        if fatal and not self._concluded:
             self._journal.add("error", error=why, stack_trace=None)
             self._concluded = True

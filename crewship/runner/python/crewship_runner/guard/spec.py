@@ -5,7 +5,13 @@
  "app": "/app", "site": ["/site"],   working directory; further places to import from, after it (optional)
  "limits": {"timeout": seconds | null, "grace": seconds, "memory": bytes | null, "processes": int | null,
             "disk": bytes | null, "logs": bytes, "cpus": float | null},
- "watch": ["/app", "/tmp"]}          folders whose size together counts against limits.disk
+ "watch": ["/app", "/tmp"],          folders whose size together counts against limits.disk
+ "mode": "run" | "update_state",     all of what follows is for a run in a thread, and passed on as it is
+ "thread": {"values": {...}, "head": checkpoint id | null,
+            "checkpoints": [{"ns", "checkpoint_id", "parent_id", "data", "channels": {name: {"version", "data"}},
+                             "writes": [{"task_id", "task_path", "writes": [[channel, data], ...]}]}]},
+ "resume": {"value": ...} | null,
+ "update": {"values": {...} | null, "as_node": str | null, "checkpoint_id": str | null}}
 """
 
 from __future__ import annotations
@@ -14,6 +20,8 @@ import json
 from typing import Any, NamedTuple
 
 from .journal import LOG_LIMIT
+
+_JOB = ("run_id", "thread_id", "framework", "entrypoint", "input", "app", "thread", "resume", "mode", "update")
 
 GRACE = 10.0  # seconds, where the spec names none
 
@@ -60,7 +68,7 @@ def read(data: bytes) -> Spec:
         raise BadSpec("env must be an object of strings")
     if any("\0" in name + value or "=" in name or not name for name, value in env.items()):
         raise BadSpec("env holds a name or a value that no environment can hold")
-    job = {name: spec.get(name) for name in ("run_id", "thread_id", "framework", "entrypoint", "input", "app")}
+    job = {name: spec.get(name) for name in _JOB}
     job["site"] = _strings(spec, "site")
     return Spec(env, spec["app"], _limits(spec.get("limits")), _strings(spec, "watch"), json.dumps(job).encode())
 

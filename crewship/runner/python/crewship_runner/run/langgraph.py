@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import inspect
 import sys
 from typing import Any
@@ -19,6 +20,7 @@ INTERRUPT = "__interrupt__"  # the key under which LangGraph hands out that it s
 NEEDS_THREAD = "the graph stopped at an interrupt; interrupts need a thread"
 # Before Python 3.11 a task does not carry its context along, and with it the callbacks that hear of tools and tokens.
 CONTEXT_FOLLOWS_TASKS = (3, 11)
+UPDATE = "update_state"  # the mode of a job that runs no node
 MODES = ["updates", "values"]  # interrupts come with the updates, the final state is the last of the values
 
 
@@ -75,26 +77,47 @@ def _is_graph(value: Any) -> bool:
 async def _execute(graph: Any, job: dict[str, Any], reporter: Reporter) -> Any:
     """The final state. Raises Problem at an interrupt that nobody can answer, and what the project's nodes raise."""
     config: dict[str, Any] = {"callbacks": [handler_for(graph, reporter)]}
-    checkpointer = getattr(graph, "checkpointer", None)
-    if hasattr(checkpointer, "aget_tuple"):
-        config["configurable"] = {"thread_id": job["thread_id"] or job["run_id"]}
     if not hasattr(graph, "stream_mode"):  # a chain or another runnable, which has no state
+        if job.get("mode") == UPDATE:
+            raise Problem(f"entrypoint: {type(graph).__name__} is no graph and has no state to update")
         return await graph.ainvoke(job["input"], config)
+    if job["thread_id"] is not None:
+        return await _converse(graph, job, config, reporter)
+    if hasattr(getattr(graph, "checkpointer", None), "aget_tuple"):
+        config["configurable"] = {"thread_id": job["run_id"]}
+    final = await _stream(graph, job["input"], config)
+    if final.interrupted:
+        raise Problem(NEEDS_THREAD)
+    return final.values
+
+
+async def _converse(graph: Any, job: dict[str, Any], config: dict[str, Any], reporter: Reporter) -> Any:
+    """The final state of a run in a thread, or after an update of the thread's state."""
+    threads = importlib.import_module(".langgraph_thread", __package__)  # imports what no other run needs
+    conversation = threads.Conversation(graph, job, reporter)
+    if job.get("mode") == UPDATE:
+        return await conversation.update()
+    config["configurable"] = conversation.configurable
+    final = await _stream(graph, await conversation.input(), config, **conversation.options)
+    return await conversation.end(final.values, final.interrupted)
+
+
+async def _stream(graph: Any, given: Any, config: dict[str, Any], **options: Any) -> _Final:
+    """Run the graph to its end, or to an interrupt."""
     final = _Final()
+    checkpointer = getattr(graph, "checkpointer", None)
     half = hasattr(checkpointer, "aget_tuple") and not await _is_async(checkpointer, config)
     if half or (sys.version_info < CONTEXT_FOLLOWS_TASKS and not _needs_async(graph)):
 
         def stream() -> None:
-            for mode, chunk in graph.stream(job["input"], config, stream_mode=MODES):
+            for mode, chunk in graph.stream(given, config, stream_mode=MODES, **options):
                 final.take(mode, chunk)
 
         await asyncio.to_thread(stream)
     else:
-        async for mode, chunk in graph.astream(job["input"], config, stream_mode=MODES):
+        async for mode, chunk in graph.astream(given, config, stream_mode=MODES, **options):
             final.take(mode, chunk)
-    if final.interrupted and job["thread_id"] is None:
-        raise Problem(NEEDS_THREAD)
-    return final.values
+    return final
 
 
 def _needs_async(graph: Any) -> bool:

@@ -10,10 +10,14 @@ from typing import Any
 from ..lines import shorten
 from .jsonable import dumps
 
-RESULT_LIMIT = 32 * 1024 * 1024  # bytes of an output; the guard refuses what is larger
+RESULT_LIMIT = 32 * 1024 * 1024  # bytes of an output, or of what a thread keeps; the guard refuses what is larger
 REPORT_LIMIT = 4 * 1024 * 1024  # bytes of every other report
 ERROR_LIMIT = 64 * 1024  # bytes of an error's message
 TRACE_LIMIT = 256 * 1024  # bytes of a stack trace
+
+
+class TooLarge(Exception):
+    """What a thread keeps cannot be shortened; the message says what was too large."""
 
 
 class Reporter:
@@ -43,6 +47,15 @@ class Reporter:
         line = dumps({"type": kind, **fields})
         if len(line) > REPORT_LIMIT and kind != "error":
             line = dumps({"type": kind, **{name: _fitting(value) for name, value in fields.items()}})
+        self._send(line)
+
+    def keep(self, kind: str, **fields: Any) -> None:
+        """Send what a thread keeps, whole. Raises TooLarge. Does nothing in a fork."""
+        if not self.is_ours:
+            return
+        line = dumps({"type": kind, **fields})
+        if len(line) > RESULT_LIMIT:
+            raise TooLarge(f"the thread's state is too large: one report ({kind}) has {len(line) >> 20} MiB, not 32")
         self._send(line)
 
     def interrupt(self, interruption: BaseException) -> None:
