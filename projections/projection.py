@@ -58,6 +58,11 @@ def to_json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
+def shown_value(value: str | None, stored: str | None) -> Any:
+    """A value of a view: itself, or for one that lies beside the log how it begins."""
+    return from_json(value) if stored is None else {"$truncated": from_json(stored)}
+
+
 def from_json(value: str | None) -> Any:
     """The value of JSON text; None for a column without one."""
     return None if value is None else msgspec.json.decode(value)

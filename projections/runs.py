@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from domain.event import Recorded
 from domain.run import RunCanceled, RunFailed, RunRequested, RunStarted, RunSucceeded
-from projections.projection import METADATA, Projection, Row, Write, from_json, page, text, to_json, upsert
+from projections.projection import METADATA, Projection, Row, Write, page, shown_value, text, to_json, upsert
 
 RUNS = sa.Table(
     "runs",
@@ -141,7 +141,7 @@ def _end(
 
 
 def public(row: Row) -> dict[str, Any]:
-    """A run as the API shows it; `input` and `output` are as they lie in the view, large ones still to be fetched."""
+    """A run as the API shows it; of a large `input` or `output`, how it begins."""
     shown = {
         "id": row["id"],
         "deployment_id": row["deployment_id"],
@@ -150,8 +150,8 @@ def public(row: Row) -> dict[str, Any]:
         "thread_id": row["thread_id"],
         "environment": row["environment"],
         "status": row["status"],
-        "input": from_json(row["input"]),
-        "output": from_json(row["output"]),
+        "input": shown_value(row["input"], row["stored_input"]),
+        "output": shown_value(row["output"], row["stored_output"]),
         "error_message": row["error_message"],
         "reason": row["reason"],
         "created_at": row["created_at"],

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from domain.event import Recorded
 from domain.thread import CheckpointSaved, Freed, MetadataChanged, RunTaken, StateSet, ThreadCreated, ThreadDeleted
-from projections.projection import METADATA, Projection, Row, Write, from_json, page, text, to_json, upsert
+from projections.projection import METADATA, Projection, Row, Write, from_json, page, shown_value, text, to_json, upsert
 
 THREADS = sa.Table(
     "threads",
@@ -175,14 +175,14 @@ def _checkpoint(recorded: Recorded, event: CheckpointSaved | StateSet, *, is_sta
 
 
 def public(row: Row) -> dict[str, Any]:
-    """A thread as the API shows it; large values are still to be fetched."""
+    """A thread as the API shows it; of large values, how they begin."""
     last = {"run_id": row["last_run_id"], "succeeded": bool(row["last_run_succeeded"])} if row["last_run_id"] else None
     shown = {
         "thread_id": row["id"],
         "deployment_id": row["deployment_id"],
         "status": row["status"],
         "metadata": from_json(row["metadata"]),
-        "values": from_json(row["values"]),
+        "values": shown_value(row["values"], row["stored_values"]),
         "interrupts": from_json(row["interrupts"]),
         "running_run_id": row["running_run_id"],
         "last_run": last,
@@ -193,9 +193,9 @@ def public(row: Row) -> dict[str, Any]:
 
 
 def public_checkpoint(row: Row) -> dict[str, Any]:
-    """A checkpoint as the API shows it; large values are still to be fetched."""
+    """A checkpoint as the API shows it; of large values, how they begin."""
     shown = {name: row[name] for name in ("checkpoint_id", "run_id", "parent_id", "source", "created_at")}
-    return {**shown, "values": from_json(row["values"])}
+    return {**shown, "values": shown_value(row["values"], row["stored_values"])}
 
 
 THREADS_VIEW = Projection("threads", 1, (THREADS, CHECKPOINTS), project)

@@ -65,8 +65,7 @@ async def listing(request: web.Request) -> web.Response:
         deployment, _ = await deployment_commands.find(request.app[SERVICE].log, reference)
         filters["deployment_id"] = deployment.id
     rows = await views.rows(view.listing(tuple(filters)), **filters, **paging(request))
-    blobs = request.app[SERVICE].blobs
-    return answer({"runs": [await shown(blobs, row) for row in rows]})
+    return answer({"runs": [view.public(row) for row in rows]})
 
 
 async def get(request: web.Request) -> web.Response:

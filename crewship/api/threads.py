@@ -50,8 +50,7 @@ async def listing(request: web.Request) -> web.Response:
             raise BadRequest(f"status: expected one of {', '.join(STATUSES)}")
         filters["status"] = status
     rows = await views.rows(view.listing(tuple(filters)), **filters, **paging(request))
-    blobs = request.app[SERVICE].blobs
-    return answer({"threads": [await _whole(blobs, view.public(row), row) for row in rows]})
+    return answer({"threads": [view.public(row) for row in rows]})
 
 
 async def get(request: web.Request) -> web.Response:
@@ -113,11 +112,24 @@ async def history(request: web.Request) -> web.Response:
     thread, _ = await commands.find(request.app[SERVICE].log, request.match_info["thread_id"])
     steps = request.query.get("steps", "false").lower() in ("true", "1")
     rows = await views.rows(view.history(steps), thread_id=thread.id, **paging(request))
-    blobs = request.app[SERVICE].blobs
-    return answer({"checkpoints": [await _whole(blobs, view.public_checkpoint(row), row) for row in rows]})
+    return answer({"checkpoints": [view.public_checkpoint(row) for row in rows]})
 
 
 async def state(request: web.Request) -> web.Response:
+    """GET /v1/threads/{thread_id}/state: what it remembers now, or at a checkpoint, whole."""
+    thread, _ = await commands.find(request.app[SERVICE].log, request.match_info["thread_id"])
+    views = await fresh_views(request)
+    wanted = request.query.get("checkpoint_id")
+    if wanted is None:
+        rows = await views.rows(view.history(False), thread_id=thread.id, limit=1, offset=0)
+    else:
+        rows = await views.rows(view.GET_CHECKPOINT, thread_id=thread.id, checkpoint_id=wanted)
+    if not rows:
+        raise NotFound(f"Thread {thread.id} has no checkpoint {wanted or 'yet'}")
+    return answer(await _whole(request.app[SERVICE].blobs, view.public_checkpoint(rows[0]), rows[0]))
+
+
+async def edit(request: web.Request) -> web.Response:
     """POST /v1/threads/{thread_id}/state: new values by the graph's own rules, or going back to a checkpoint.
 
     200 with the new checkpoint once it is there; 202 with the run that makes it if that takes long.

@@ -301,7 +301,12 @@ def test_large_states_are_kept_beside_the_log(talk: Talk):
     run = talk.say("x" * 400_000)
     assert run["status"] == "succeeded"
     assert len(talk.said()[0]) == 400_000
-    assert len(talk.history()[0]["values"]["messages"][0]["content"]) == 400_000
+    cut = talk.history()[0]["values"]["$truncated"]
+    assert cut["size"] > 400_000
+    whole = talk.client.get(f"{talk.url}/state").json()
+    assert len(whole["values"]["messages"][0]["content"]) == 400_000
+    assert talk.client.get(f"{talk.url}/state?checkpoint_id={whole['checkpoint_id']}").json() == whole
+    assert talk.client.get(f"{talk.url}/state?checkpoint_id=x").status_code == 404
     talk.say("short")
     assert talk.said()[2] == "short"
 
