@@ -9,7 +9,7 @@ from aiohttp import web
 
 from crewship import ids
 from crewship.api.context import POSITION_HEADER, PRINCIPAL, REQUEST_ID, SERVICE
-from domain.errors import DomainError, Forbidden, Unauthorized
+from domain.errors import BadRequest, DomainError, Forbidden, Unauthorized
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -77,6 +77,8 @@ async def explain(request: web.Request, handler: Handler) -> web.StreamResponse:
         response = answer({"error": {"message": message, "code": code}}, error.status)
         response.headers.update({name: error.headers[name] for name in ("Allow",) if name in error.headers})
         return response
+    except web.RequestPayloadError:
+        return refusal(BadRequest("The body ended before it was whole"))
     except ConnectionError:
         raise
     except Exception:

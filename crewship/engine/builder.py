@@ -13,6 +13,7 @@ from crewship.engine.executor import Builder, BuildFailed, BuildOrder
 from crewship.engine.following import follow
 from crewship.eventlog import Author, Change, EventLog
 from crewship.views import Views
+from domain.errors import Unavailable
 from domain.event import Recorded, output_of
 from domain.manifest import DeploymentManifest
 from domain.output import LogWritten, OutputAdopted
@@ -21,6 +22,7 @@ from projections import deployments as view
 
 LINES_AT_ONCE = 64
 LINES_AHEAD = 1000
+RETRY_SECONDS = 1.0
 
 logger = structlog.get_logger(__name__)
 
@@ -88,23 +90,37 @@ class BuildQueue:
 
     async def _build(self, version_id: str, resumed: bool) -> None:
         async with self._places:
-            try:
-                version, _ = await commands.version(self._log, version_id)
-                if version.status == "building":
-                    await self._run(version, resumed)
-                    await commands.finish_build(self._log, version_id, self._author)
-            except BuildFailed as failure:
-                await commands.fail_build(self._log, version_id, str(failure), self._author)
-            except Exception as fault:  # a fault of ours must end the build too, or its version would build for ever
-                logger.exception("a build broke down", version_id=version_id)
-                error = f"The build broke down on the server: {fault}"
-                await commands.fail_build(self._log, version_id, error, self._author)
+            while True:
+                try:
+                    await self._see_through(version_id, resumed)
+                    return
+                except Unavailable as refusal:
+                    if self._log.closing:
+                        return
+                    logger.warning("a build waits for the log", version_id=version_id, why=refusal.message)
+                    await asyncio.sleep(RETRY_SECONDS)
+                    resumed = True
+
+    async def _see_through(self, version_id: str, resumed: bool) -> None:
+        try:
+            version, _ = await commands.version(self._log, version_id)
+            if version.status == "building":
+                await self._run(version, resumed)
+                await commands.finish_build(self._log, version_id, self._author)
+        except Unavailable:
+            raise
+        except BuildFailed as failure:
+            await commands.fail_build(self._log, version_id, str(failure), self._author)
+        except Exception as fault:  # a fault of ours must end the build too, or its version would build for ever
+            logger.exception("a build broke down", version_id=version_id)
+            error = f"The build broke down on the server: {fault}"
+            await commands.fail_build(self._log, version_id, error, self._author)
 
     async def _run(self, version: Version, resumed: bool) -> None:
         output = output_of(version.id)
         at, _ = await self._log.end(output)
         if resumed:
-            again = LogWritten(level="warning", message="The server was restarted; building again", stream="builder")
+            again = LogWritten(level="warning", message="The build was cut off; building again", stream="builder")
             await self._append(output, at, [self._claim, again])
             at += 2
         lines = self._builder.build(order_of(version, self._blobs))
