@@ -2,16 +2,20 @@
 
 import asyncio
 import logging
+import os
+import resource
+import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import structlog
 from aiohttp import web
 
 from crewship.api.app import SHUTDOWN_SECONDS, build
+from crewship.api.connections import sweep
 from crewship.api.context import Service
 from crewship.blobs import BlobStore
 from crewship.commands import keys as key_commands
@@ -32,6 +36,7 @@ from crewship.views.sqlite import SqliteViews
 from domain.errors import BadRequest, Unavailable
 from projections import access as access_view
 
+LEAST_FREE_BYTES = 16 * 1024 * 1024
 KeepKey = Callable[[str, str], object]
 
 logger = structlog.get_logger(__name__)
@@ -51,6 +56,7 @@ class Server:
 def serve(settings: Settings, keep_key: KeepKey | None = None) -> None:
     """Run a server until it is told to stop. `keep_key(url, key)` gets the admin key that a first start makes."""
     _log_to_stderr()
+    _allow_many_files()
     asyncio.run(_serve(settings, keep_key))
 
 
@@ -64,7 +70,7 @@ async def _serve(settings: Settings, keep_key: KeepKey | None) -> None:
             keep_key(server.url, server.first_key)
         _greet(server, settings)
         await stop.wait()
-        logger.info("stopping: no new work, streams end, runs go on in their sandboxes", drain=settings.drain)
+        sys.stderr.write("Stopping: no new work, streams end; runs go on in their sandboxes and are taken up again\n")
 
 
 @asynccontextmanager
@@ -111,7 +117,7 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         await scheduler.open()
         stack.push_async_callback(scheduler.close, settings.drain)
         first_key = await _first_key(settings, log, views, identity.server_id)
-        service.unhealthy = lambda: _unhealthy(log, views, builds, scheduler)
+        service.unhealthy = lambda: _unhealthy(settings, log, views, builds, scheduler)
         try:
             yield Server(url, service, scheduler, executor, first_key)
         finally:
@@ -144,13 +150,22 @@ async def _listen(settings: Settings, service: Service, stack: AsyncExitStack) -
     runner = web.AppRunner(build(service), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
+    sweeper = asyncio.create_task(sweep(_server_of(runner)), name="connection sweeper")
+    stack.callback(sweeper.cancel)
     site = web.TCPSite(runner, settings.host, settings.port)
     try:
         await site.start()
     except OSError as fault:
         where = f"{settings.host}:{settings.port}"
-        raise Unavailable(f"Cannot listen on {where}: {fault.strerror}; choose another with --port") from None
+        why = os.strerror(fault.errno or 0)
+        raise Unavailable(f"Cannot listen on {where}: {why}; choose another with --port") from None
     return [(str(address[0]), int(address[1])) for address in runner.addresses]
+
+
+def _server_of(runner: web.AppRunner) -> web.Server:
+    if runner.server is None:
+        raise RuntimeError("the runner was not set up")
+    return runner.server
 
 
 def _url(host: str, sockets: list[tuple[str, int]]) -> str:
@@ -167,13 +182,15 @@ async def _first_key(settings: Settings, log: EventLog, views: Views, server_id:
     return key
 
 
-def _unhealthy(log: EventLog, views: Views, builds: BuildQueue, scheduler: Scheduler) -> str | None:
+def _unhealthy(settings: Settings, log: EventLog, views: Views, builds: BuildQueue, scheduler: Scheduler) -> str | None:
     healthy = {
         "the log": log.healthy,
         "the views": views.healthy,
         "the build queue": builds.healthy,
         "the scheduler": scheduler.healthy,
     }
+    if shutil.disk_usage(settings.data).free < LEAST_FREE_BYTES:
+        return "the disk of the data folder is full"
     return next((f"{name} stopped working" for name, well in healthy.items() if not well), None)
 
 
@@ -202,6 +219,13 @@ async def _rebuild_views(settings: Settings) -> int:
         log = await open_log(folder.path, settings.postgres, installation, stack)
         views = await opened_views(settings, log, stack)
         return await views.rebuild()
+
+
+def _allow_many_files() -> None:
+    """Each stream is a descriptor; the usual soft limit of 1,024 is a relic."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _log_to_stderr() -> None:

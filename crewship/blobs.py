@@ -5,17 +5,19 @@ never names what is not there. What no event names is left by a crash and is har
 """
 
 import asyncio
+import errno
 import hashlib
 import os
+import secrets
 import shutil
-import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
 
-from domain.errors import TooLarge
+from domain.errors import TooLarge, Unavailable
 
 CHUNK = 1024 * 1024
 
@@ -51,7 +53,7 @@ class BlobStore:
         """Store bytes that are in memory."""
 
         def write() -> Blob:
-            with tempfile.NamedTemporaryFile(dir=self._incoming, delete=False) as file:
+            with self._incoming_file() as file:
                 file.write(data)
                 return self._settle(file, hashlib.sha256(data).hexdigest(), len(data))
 
@@ -62,8 +64,7 @@ class BlobStore:
 
         def write() -> Blob:
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-            incoming = tempfile.NamedTemporaryFile(dir=self._incoming, delete=False)  # noqa: SIM115 closed below
-            with os.fdopen(descriptor, "rb") as source, incoming as file:
+            with os.fdopen(descriptor, "rb") as source, self._incoming_file() as file:
                 digest, size = hashlib.sha256(), 0
                 while chunk := source.read(CHUNK):
                     digest.update(chunk)
@@ -76,8 +77,7 @@ class BlobStore:
     async def put_stream(self, chunks: AsyncIterator[bytes], limit: int) -> Blob:
         """Store what arrives, at most `limit` bytes; raises TooLarge and leaves nothing behind."""
         digest, size = hashlib.sha256(), 0
-        file = tempfile.NamedTemporaryFile(dir=self._incoming, delete=False)  # noqa: SIM115 closed when settled
-        try:
+        with self._incoming_file() as file:
             async for chunk in chunks:
                 size += len(chunk)
                 if size > limit:
@@ -85,21 +85,41 @@ class BlobStore:
                 digest.update(chunk)
                 await asyncio.to_thread(file.write, chunk)
             return await asyncio.to_thread(self._settle, file, digest.hexdigest(), size)
-        except BaseException:
-            await asyncio.to_thread(Path(file.name).unlink, missing_ok=True)
-            raise
-        finally:
-            file.close()
 
-    def _settle(self, file: "tempfile._TemporaryFileWrapper[bytes] | BinaryIO", sha256: str, size: int) -> Blob:
+    @contextmanager
+    def _incoming_file(self) -> Iterator[BinaryIO]:
+        """A file to be settled; if it is not, it is gone. A full disk is Unavailable, not a fault of ours."""
+        path = self._incoming / secrets.token_hex(16)
+        try:
+            file = path.open("xb")
+            try:
+                yield file
+            finally:
+                # What was settled is on disk already; of what was not, nothing is wanted.
+                with suppress(OSError):
+                    file.close()
+        except OSError as fault:
+            if fault.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise Unavailable("The disk of the server is full") from fault
+        finally:
+            path.unlink(missing_ok=True)
+
+    def _settle(self, file: BinaryIO, sha256: str, size: int) -> Blob:
         file.flush()
         os.fsync(file.fileno())
         target = self.path(sha256)
-        target.parent.mkdir(exist_ok=True)
+        if not target.parent.exists():
+            target.parent.mkdir(exist_ok=True)
+            _sync(self._folder)
         os.replace(file.name, target)
-        descriptor = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        _sync(target.parent)
         return Blob(sha256, size)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -39,6 +39,18 @@ class VersionActivated(Event, tag="deployment.version_activated", frozen=True, k
     reason: Reason
 
 
+class DeploymentClosed(Event, tag="deployment.closed", frozen=True, kw_only=True):
+    """Somebody wants to delete the deployment: no run begins from here on, so that those there are can be counted."""
+
+    deployment_id: str
+
+
+class DeploymentReopened(Event, tag="deployment.reopened", frozen=True, kw_only=True):
+    """It could not be deleted, since runs of it were under way; it takes runs again."""
+
+    deployment_id: str
+
+
 class DeploymentDeleted(Event, tag="deployment.deleted", frozen=True, kw_only=True):
     """The deployment takes no more work and its name is free; its history stays."""
 
@@ -46,7 +58,9 @@ class DeploymentDeleted(Event, tag="deployment.deleted", frozen=True, kw_only=Tr
     name: str
 
 
-DeploymentEvent = DeploymentCreated | VersionNumbered | VersionActivated | DeploymentDeleted
+DeploymentEvent = (
+    DeploymentCreated | VersionNumbered | VersionActivated | DeploymentClosed | DeploymentReopened | DeploymentDeleted
+)
 
 
 class Active(msgspec.Struct, frozen=True):
@@ -77,6 +91,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     name: str
+    closed: bool = False
     deleted: bool = False
     latest_number: int = 0
     numbers: dict[str, int] = {}
@@ -100,6 +115,10 @@ def evolve(deployment: Deployment | None, event: DeploymentEvent) -> Deployment:
         case VersionActivated():
             pointer = _moved(deployment, event)
             return msgspec.structs.replace(deployment, pointers={**deployment.pointers, event.environment: pointer})
+        case DeploymentClosed():
+            return msgspec.structs.replace(deployment, closed=True)
+        case DeploymentReopened():
+            return msgspec.structs.replace(deployment, closed=False)
         case DeploymentDeleted():
             return msgspec.structs.replace(deployment, deleted=True)
 
@@ -173,18 +192,32 @@ def promote(deployment: Deployment, source: Environment, target: Environment) ->
 
 def live_version(deployment: Deployment, environment: Environment) -> Active:
     """The version that a run in this environment executes."""
+    if deployment.closed:
+        raise Conflict(f"Deployment {deployment.name} is being deleted")
     active = deployment.pointer(environment).active
     if active is None:
         raise BadRequest(f"No running version found for {environment} environment")
     return active
 
 
+def close(deployment: Deployment) -> list[DeploymentEvent]:
+    """Let no run begin any more. Closing what is closed changes nothing."""
+    return [] if deployment.closed else [DeploymentClosed(deployment_id=deployment.id)]
+
+
 def delete(deployment: Deployment, unfinished_runs: int) -> list[DeploymentEvent]:
-    """Only a deployment at rest can be deleted."""
+    """Only a closed deployment at rest is deleted; one with unfinished runs is opened again."""
+    if not deployment.closed:
+        raise Conflict(f"Deployment {deployment.name} still takes runs")
     if unfinished_runs:
-        runs = "1 unfinished run" if unfinished_runs == 1 else f"{unfinished_runs} unfinished runs"
-        raise Conflict(f"Deployment {deployment.name} has {runs}; cancel first")
+        return [DeploymentReopened(deployment_id=deployment.id)]
     return [DeploymentDeleted(deployment_id=deployment.id, name=deployment.name)]
+
+
+def in_use(deployment: Deployment, unfinished_runs: int) -> Conflict:
+    """Why a deployment was not deleted."""
+    runs = "1 unfinished run" if unfinished_runs == 1 else f"{unfinished_runs} unfinished runs"
+    return Conflict(f"Deployment {deployment.name} has {runs}; cancel first")
 
 
 def _activation(deployment: Deployment, environment: Environment, version_id: str, reason: Reason) -> VersionActivated:

@@ -159,11 +159,11 @@ def evolve(run: Run | None, event: RunEvent) -> Run:
         case RunInterrupted():
             return run
         case RunSucceeded():
-            return msgspec.structs.replace(run, status="succeeded")
+            return msgspec.structs.replace(run, status="succeeded", input=None)
         case RunFailed():
-            return msgspec.structs.replace(run, status="failed")
+            return msgspec.structs.replace(run, status="failed", input=None)
         case RunCanceled():
-            return msgspec.structs.replace(run, status="canceled")
+            return msgspec.structs.replace(run, status="canceled", input=None)
 
 
 def claim(run: Run, server_id: str, epoch: int) -> list[RunEvent]:

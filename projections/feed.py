@@ -26,6 +26,26 @@ TERMINAL = frozenset({"run.completed", "run.failed", "run.canceled", "version.re
 """Public types after which a stream holds nothing more."""
 
 
+TYPES = TERMINAL | {
+    "run.created",
+    "run.started",
+    "run.interrupted",
+    "run.retried",
+    "version.created",
+    "agent.started",
+    "agent.completed",
+    "agent.error",
+    "tool.called",
+    "tool.result",
+    "tool.error",
+    "log",
+    "artifact",
+    "token",
+    "checkpoint",
+}
+"""All public types."""
+
+
 class PublicEvent(NamedTuple):
     """An event as a stream shows it."""
 

@@ -71,6 +71,10 @@ def act(state):
             said = os.environ.get(value)
         elif name == "long":
             said = "x" * value
+        elif name == "deep":
+            said = []
+            for _ in range(value):
+                said = [said]
         elif name == "odd":
             said = {1, 2}
         elif name == "binary":
@@ -107,6 +111,7 @@ def pack(files: dict[str, str], **extra: Any) -> bytes:
             entry.mode = 0o644
             tar.addfile(entry, io.BytesIO(text.encode()))
     return gzip.compress(packed.getvalue())
+
 
 CHAT_GRAPH = '''\
 """A chat that needs no model: it counts what was said, asks before it deletes, and fails when told to."""

@@ -1,5 +1,6 @@
 """The routes, and who may take each."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from domain.access import Scope
 from domain.errors import Unavailable
 
 SHUTDOWN_SECONDS = 5.0
+PROBE_SECONDS = 5.0
 
 
 class Route(NamedTuple):
@@ -35,6 +37,11 @@ async def ready(request: web.Request) -> web.Response:
     why = "shutting down" if service.closing else service.unhealthy()
     if why:
         raise Unavailable(f"Not ready: {why}")
+    try:
+        async with asyncio.timeout(PROBE_SECONDS):
+            await service.log.probe()
+    except TimeoutError:
+        raise Unavailable("Not ready: the log does not answer") from None
     return answer({"status": "ready", "position": service.log.head})
 
 

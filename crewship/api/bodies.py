@@ -3,6 +3,7 @@
 Unknown fields are ignored; a wrong type is refused with the path of its field.
 """
 
+import asyncio
 import re
 from datetime import datetime
 from typing import Any, TypeVar
@@ -10,6 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 from aiohttp import web
 
+from crewship.nesting import DEEPEST, too_deep
 from domain.access import Scope
 from domain.deployment import ENVIRONMENTS, Environment
 from domain.errors import BadRequest, TooLarge
@@ -17,6 +19,7 @@ from domain.thread import OnBusy
 
 T = TypeVar("T")
 
+BODY_SECONDS = 60.0
 LARGEST_INPUT = 4 * 1024 * 1024
 LARGEST_BODY = LARGEST_INPUT + 64 * 1024
 DEFAULT_LIMIT = 20
@@ -111,14 +114,24 @@ class CreateKey(msgspec.Struct, frozen=True, kw_only=True):
 async def body(request: web.Request, kind: type[T]) -> T:
     """The request's JSON as `kind`; an empty body is an empty object."""
     try:
-        data = await request.read()
+        async with asyncio.timeout(BODY_SECONDS):
+            data = await request.read()
     except web.HTTPRequestEntityTooLarge:
         raise TooLarge(f"The body is larger than {LARGEST_BODY // 1024} KiB") from None
+    except TimeoutError:
+        raise BadRequest(f"The body did not arrive within {BODY_SECONDS:g} s") from None
     try:
-        return msgspec.json.decode(data or b"{}", type=kind)
+        decoded = msgspec.json.decode(data or b"{}", type=kind)
+        if too_deep(data):
+            raise BadRequest(f"The body is nested deeper than {DEEPEST} lists and objects")
+        return decoded
     except msgspec.ValidationError as error:
         raise BadRequest(_readable(str(error))) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UnicodeDecodeError:
+        raise BadRequest("The body is not JSON: it is not UTF-8") from None
+    except RecursionError:
+        raise BadRequest(f"The body is nested deeper than {DEEPEST} lists and objects") from None
+    except msgspec.DecodeError as error:
         raise BadRequest(f"The body is not JSON: {error}") from None
 
 

@@ -16,6 +16,9 @@ from domain.manifest import parse
 from projections import deployments as view
 from projections import runs as runs_view
 
+CHUNK = 256 * 1024
+STALLED_SECONDS = 60.0
+
 
 async def create(request: web.Request) -> web.Response:
     """POST /v1/deployments"""
@@ -40,11 +43,14 @@ async def get(request: web.Request) -> web.Response:
 
 async def delete(request: web.Request) -> web.Response:
     """DELETE /v1/deployments/{deployment}"""
-    views = await fresh_views(request)
-    deployment_id = await _id(request)
-    unfinished = await views.row(runs_view.COUNT_UNFINISHED, deployment_id=deployment_id)
-    count = unfinished["runs"] if unfinished else 0
-    await commands.delete(request.app[SERVICE].log, deployment_id, count, author(request))
+
+    async def count_unfinished(deployment_id: str) -> int:
+        views = await fresh_views(request)
+        counted = await views.row(runs_view.COUNT_UNFINISHED, deployment_id=deployment_id)
+        return counted["runs"] if counted else 0
+
+    reference = request.match_info["deployment"]
+    await commands.delete(request.app[SERVICE].log, reference, count_unfinished, author(request))
     return web.Response(status=204)
 
 
@@ -72,8 +78,15 @@ async def upload(request: web.Request) -> web.Response:
 
 
 async def _chunks(request: web.Request) -> AsyncIterator[bytes]:
-    async for chunk in request.content.iter_chunked(1024 * 1024):
-        yield chunk
+    try:
+        while True:
+            async with asyncio.timeout(STALLED_SECONDS):
+                chunk = await request.content.read(CHUNK)
+            if not chunk:
+                return
+            yield chunk
+    except TimeoutError:
+        raise BadRequest(f"The upload stood still for {STALLED_SECONDS:g} s") from None
 
 
 async def versions(request: web.Request) -> web.Response:

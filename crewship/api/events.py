@@ -17,7 +17,7 @@ from crewship.eventlog import Follower
 from domain.errors import BadRequest, Unauthorized
 from domain.event import Recorded, output_of, subject
 from projections import runs as runs_view
-from projections.feed import PublicEvent, publish
+from projections.feed import TYPES, PublicEvent, publish
 
 KEEP_ALIVE_SECONDS = 15.0
 STALLED_SECONDS = 300.0
@@ -109,7 +109,11 @@ async def _check_token(request: web.Request, token: str) -> None:
 async def _stream(request: web.Request, subject_id: str, *, finished: bool) -> web.StreamResponse:
     service = request.app[SERVICE]
     types = frozenset(filter(None, request.query.get("types", "").split(","))) or None
-    named = request.query.get("named", "true").lower() not in ("false", "0")
+    if types and (unknown := types - TYPES):
+        raise BadRequest(f"types: there is no {sorted(unknown)[0][:40]!r}; there are {', '.join(sorted(TYPES))}")
+    named = request.query.get("named", "true").lower()
+    if named not in ("true", "false", "1", "0"):
+        raise BadRequest("named: expected true or false")
     after = await _resume_point(service, request, subject_id)
     streams = (subject_id, output_of(subject_id))
     if finished and not await _anything_left(service, after, streams, types):
@@ -127,7 +131,7 @@ async def _stream(request: web.Request, subject_id: str, *, finished: bool) -> w
     try:
         await response.prepare(request)
         with service.log.follower(after, streams) as follower:
-            await _feed(response, follower, request.app[FRAMES], types, named)
+            await _feed(response, follower, request.app[FRAMES], types, named in ("true", "1"))
     except asyncio.CancelledError:
         if not service.closing:
             raise

@@ -117,7 +117,7 @@ def guarded(handler: Handler, scope: str) -> Handler:
 
     async def check(request: web.Request) -> web.StreamResponse:
         kind, _, key = request.headers.get("Authorization", "").partition(" ")
-        if kind.lower() != "bearer" or not key.strip():
+        if kind.lower() != "bearer" or not key.strip() or not key.isascii():
             raise Unauthorized("An API key is required: send it as Authorization: Bearer YOUR_API_KEY")
         principal = await request.app[SERVICE].keys.authenticate(key.strip())
         if scope not in principal.scopes:

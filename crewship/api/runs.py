@@ -15,6 +15,7 @@ from crewship.commands import deployments as deployment_commands
 from crewship.commands import runs as commands
 from crewship.commands.idempotency import Idempotency
 from crewship.commands.idempotency import idempotency as keyed
+from domain.deployment import ENVIRONMENTS
 from domain.errors import BadRequest, NotFound, Unavailable
 from domain.run import Run
 from projections import artifacts as artifacts_view
@@ -49,8 +50,8 @@ def idempotency(request: web.Request, fingerprinted: bytes) -> Idempotency | Non
     given = request.headers.get("Idempotency-Key")
     if given is None:
         return None
-    if not 1 <= len(given) <= 255:
-        raise BadRequest("Idempotency-Key: 1 to 255 characters")
+    if not 1 <= len(given) <= 255 or not given.isascii():
+        raise BadRequest("Idempotency-Key: 1 to 255 ASCII characters")
     return keyed(request[PRINCIPAL].actor, given, fingerprinted)
 
 
@@ -60,6 +61,8 @@ async def listing(request: web.Request) -> web.Response:
     filters = {name: request.query[name] for name in view.FILTERS if name in request.query}
     if filters.get("status", "running") not in STATUSES:
         raise BadRequest(f"status: expected one of {', '.join(STATUSES)}")
+    if filters.get("environment", ENVIRONMENTS[0]) not in ENVIRONMENTS:
+        raise BadRequest(f"environment: expected one of {', '.join(ENVIRONMENTS)}")
     reference = filters.get("deployment_id")
     if reference is not None and not reference.startswith("dep_"):
         deployment, _ = await deployment_commands.find(request.app[SERVICE].log, reference)
@@ -134,7 +137,7 @@ async def artifact(request: web.Request) -> web.StreamResponse:
     await commands.get(request.app[SERVICE].log, run_id)
     row = await views.row(artifacts_view.GET, run_id=run_id, name=name)
     if row is None:
-        raise NotFound(f"Run {run_id} has no artifact {name}")
+        raise NotFound(f"Run {run_id} has no artifact {name[:200]}")
     filename = quote(name.rpartition("/")[2], safe="")
     return web.FileResponse(
         request.app[SERVICE].blobs.path(row["sha256"]),

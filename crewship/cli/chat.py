@@ -11,6 +11,7 @@ from crewship.cli.client import Client
 from crewship.cli.errors import CommandError, Mistake
 from crewship.cli.stream import RUN_ENDS, EventReader
 from crewship.cli.thread import said
+from crewship.cli.watch import wait_for_run
 
 MESSAGES = "messages"  # where LangGraph's own states keep a conversation
 
@@ -20,8 +21,11 @@ MESSAGES = "messages"  # where LangGraph's own states keep a conversation
 @parameters.named
 @click.option("--thread", "thread_id", metavar="ID", help="Go on with this conversation.")
 @parameters.in_environment
-def chat(deployment: str | None, name: str | None, thread_id: str | None, environment: str) -> None:
+@parameters.as_json
+def chat(deployment: str | None, name: str | None, thread_id: str | None, environment: str, as_json: bool) -> None:
     """Talk with DEPLOYMENT: one line a turn, answers as they come. An empty line or Ctrl-D ends it.
+
+    With --json each turn is one line: how its run ended, its output, what it asks.
 
     \b
     Examples:
@@ -35,10 +39,10 @@ def chat(deployment: str | None, name: str | None, thread_id: str | None, enviro
         terminal.note(f"Thread {conversation['thread_id']} (go on later: --thread {conversation['thread_id']})")
     else:
         conversation = client.get("threads", thread_id)
-        for message in (conversation["values"] or {}).get(MESSAGES) or []:
+        for message in [] if as_json else (conversation["values"] or {}).get(MESSAGES) or []:
             terminal.say(said(message), dim=True)
     keys = _keys(client, conversation["deployment_id"], environment)
-    _Conversation(client, conversation["thread_id"], environment, *keys).talk(conversation["interrupts"])
+    _Conversation(client, conversation["thread_id"], environment, *keys, as_json).talk(conversation["interrupts"])
 
 
 def _keys(client: Client, deployment_id: str, environment: str) -> tuple[str, str | None]:
@@ -53,18 +57,25 @@ class _Conversation:
     """One thread, and the keys under which its graph hears and answers."""
 
     def __init__(
-        self, client: Client, thread_id: str, environment: str, input_key: str, output_key: str | None
+        self,
+        client: Client,
+        thread_id: str,
+        environment: str,
+        input_key: str,
+        output_key: str | None,
+        as_json: bool,
     ) -> None:
         self._client = client
         self._thread_id = thread_id
         self._environment = environment
         self._input_key = input_key
         self._output_key = output_key
+        self._as_json = as_json
 
     def talk(self, asked: list[dict[str, Any]] | None) -> None:
         """Turn by turn, until there is nothing more to say."""
         while True:
-            for interrupt in asked or []:
+            for interrupt in [] if self._as_json else asked or []:
                 terminal.say(f"? {terminal.one_line(interrupt['value'], 1000)}", fg="yellow")
             line = self._hear("answer> " if asked else "you> ")
             if not line:
@@ -95,9 +106,14 @@ class _Conversation:
     def _turn(self, body: dict[str, Any]) -> list[dict[str, Any]] | None:
         """One run: its words as they come, its answer, and what it asks back."""
         run = self._client.post_once("threads", self._thread_id, "runs", body=body)
+        if self._as_json:
+            ended = wait_for_run(self._client, run["run_id"])
+            asked = self._client.get("threads", self._thread_id)["interrupts"]
+            shown = {name: ended[name] for name in ("id", "status", "output", "error_message")}
+            terminal.print_json_line({**shown, "interrupts": asked})
+            return asked
         reader = EventReader(self._client, "runs", run["run_id"], "events", ends=RUN_ENDS, notify=terminal.note)
-        spoken = False
-        asked: list[dict[str, Any]] | None = None
+        spoken, asked = False, None
         for event in reader:
             match event.type:
                 case "token":

@@ -1,6 +1,7 @@
 """What several commands take in the same way: options, durations, a run's input, the name of a deployment."""
 
 import json
+import math
 import re
 import sys
 from collections.abc import Callable
@@ -90,7 +91,7 @@ def run_input(given: str | None) -> dict[str, Any]:
         except OSError as error:
             raise Mistake(f"--input {given}: {error.strerror or error}") from None
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_constant=_no_number, parse_float=_number)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise Mistake(f'{source} is not JSON: {error.msg} at {where} (it looks like {{"topic": "AI"}})') from None
@@ -99,6 +100,15 @@ def run_input(given: str | None) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise Mistake(f'{source} must be a JSON object, like {{"topic": "AI"}}')
     return value
+
+
+def _no_number(text: str) -> Any:
+    raise Mistake(f"{text} is no JSON: numbers are finite")
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    return _no_number(text) if math.isinf(number) else number
 
 
 def _decoded(content: bytes, source: str) -> str:

@@ -149,8 +149,10 @@ def cancel(run_id: str, as_json: bool) -> None:
     answer = Client.connect().post("runs", run_id, "cancel")
     if as_json:
         terminal.print_json(answer)
-    else:
+    elif answer["status"] == "canceled":
         terminal.say(f"⏹ {run_id} canceled", fg="yellow")
+    else:
+        terminal.say(f"{run_id} was asked to stop and is still {answer['status']}", fg="yellow")
 
 
 @runs.command()

@@ -50,23 +50,29 @@ def list_(deployment: str | None, name: str | None, limit: int, offset: int, as_
 
 
 @versions.command()
-@click.argument("version_id")
+@click.argument("version")
+@parameters.named
 @parameters.as_json
-def get(version_id: str, as_json: bool) -> None:
-    """Show one version.
+def get(version: str, name: str | None, as_json: bool) -> None:
+    """Show one VERSION, by its id or, within a deployment, by its number.
 
     \b
-    Example:
+    Examples:
       crewship versions get ver_abc123
+      crewship versions get 3 --name my-agent
     """
-    version = Client.connect().get("versions", version_id)
+    client = Client.connect()
+    if version.isdecimal():
+        _, version_id = rollback_target(client, version, name, Path())
+        version = version_id or version
+    shown = client.get("versions", version)
     if as_json:
-        terminal.print_json(version)
+        terminal.print_json(shown)
         return
     for moment in ("created_at", "built_at"):
-        version[moment] = terminal.local_time(version.get(moment))
-    version["environments"] = ", ".join(version.get("environments") or [])
-    terminal.print_facts(version)
+        shown[moment] = terminal.local_time(shown.get(moment))
+    shown["environments"] = ", ".join(shown.get("environments") or [])
+    terminal.print_facts(shown)
 
 
 @click.command()

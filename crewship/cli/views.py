@@ -3,6 +3,7 @@
 import click
 
 from crewship.cli import parameters, terminal
+from crewship.cli.errors import Mistake
 
 
 @click.group()
@@ -24,6 +25,9 @@ def rebuild(data: str | None, log: str | None, as_json: bool) -> None:
     from crewship.config import Settings
 
     settings = Settings.load(data=data, log=log)
+
+    if settings.postgres is None and not (settings.data / "log.db").exists():
+        raise Mistake(f"there is no log.db in {settings.data}: name the server's data folder with --data")
 
     from crewship.app import rebuild_views
 

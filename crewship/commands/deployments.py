@@ -1,6 +1,7 @@
 """Deployments and their versions."""
 
 import re
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from domain.deployment import Active, Deployment, Environment
 from domain.errors import BadRequest, Conflict, NotFound
 from domain.version import Version
 
+ID_PREFIX = "dep_"
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
@@ -32,12 +34,12 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 async def find(log: EventLog, reference: str) -> tuple[Deployment, int]:
     """The deployment that an id or a name means, and the version of its stream; raises NotFound."""
     deployment_id = reference
-    if not reference.startswith("dep_"):
+    if not reference.startswith(ID_PREFIX):
         name, _ = await log.load(names.stream(reference), names.evolve)
         deployment_id = (name and name.deployment_id) or ""
     deployment, at = await log.load(deployment_id, rules.evolve) if deployment_id else (None, 0)
     if deployment is None or deployment.deleted:
-        raise NotFound(f"Deployment {reference} not found")
+        raise NotFound(f"Deployment {reference[:80]} not found")
     return deployment, at
 
 
@@ -45,6 +47,8 @@ async def create(log: EventLog, name: str, author: Author) -> str:
     """Give a project its name; returns the new deployment's id."""
     if not NAME.fullmatch(name):
         raise BadRequest("name: 1 to 63 of a-z, 0-9, - and _, beginning with a letter or a digit")
+    if name.startswith(ID_PREFIX):
+        raise BadRequest(f"name: what begins with {ID_PREFIX} is an id")
 
     async def attempt() -> str:
         claim, at = await log.load(names.stream(name), names.evolve)
@@ -61,17 +65,32 @@ async def create(log: EventLog, name: str, author: Author) -> str:
     return await decide(attempt)
 
 
-async def delete(log: EventLog, reference: str, unfinished_runs: int, author: Author) -> None:
-    """Take a deployment at rest out of service; its name is free again."""
+async def delete(
+    log: EventLog, reference: str, count_unfinished: Callable[[str], Awaitable[int]], author: Author
+) -> None:
+    """Take a deployment at rest out of service; its name is free again.
+
+    It is closed first, which no run's creation outlasts, so that the count of unfinished runs is final.
+    """
+
+    async def close() -> str:
+        deployment, at = await find(log, reference)
+        if closed := rules.close(deployment):
+            await log.append(Change(deployment.id, at, closed), author=author)
+        return deployment.id
+
+    deployment_id = await decide(close)
+    unfinished = await count_unfinished(deployment_id)
 
     async def attempt() -> None:
-        deployment, at = await find(log, reference)
+        deployment, at = await find(log, deployment_id)
         _, name_at = await log.load(names.stream(deployment.name), names.evolve)
-        await log.append(
-            Change(deployment.id, at, rules.delete(deployment, unfinished_runs)),
-            Change(names.stream(deployment.name), name_at, [names.NameReleased(name=deployment.name)]),
-            author=author,
-        )
+        events = rules.delete(deployment, unfinished)
+        released = [] if unfinished else [names.NameReleased(name=deployment.name)]
+        name_change = Change(names.stream(deployment.name), name_at, released)
+        await log.append(Change(deployment.id, at, events), name_change, author=author)
+        if unfinished:
+            raise rules.in_use(deployment, unfinished)
 
     await decide(attempt)
 
@@ -109,7 +128,7 @@ async def version(log: EventLog, version_id: str) -> tuple[Version, int]:
     """A version and where its stream stands; raises NotFound."""
     found, at = await log.load(version_id, version_rules.evolve) if version_id.startswith("ver_") else (None, 0)
     if found is None:
-        raise NotFound(f"Version {version_id} not found")
+        raise NotFound(f"Version {version_id[:80]} not found")
     return found, at
 
 

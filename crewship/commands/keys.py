@@ -55,7 +55,7 @@ class Keys:
     async def _by_key(self, rest: str) -> Principal:
         key_id, _, secret = rest.partition("_")
         stream = f"key_{key_id}"
-        key, _ = await self._log.load(stream, rules.evolve) if key_id.isalnum() else (None, 0)
+        key, _ = await self._log.load(stream, rules.evolve) if key_id.isascii() and key_id.isalnum() else (None, 0)
         expected = key.secret_sha256 if key else "0" * 64
         if not hmac.compare_digest(_hash(secret), expected) or key is None:
             raise Unauthorized("Invalid API key")

@@ -69,7 +69,7 @@ async def get(log: EventLog, run_id: str) -> tuple[Run, int]:
     """A run and where its stream stands; raises NotFound."""
     run, at = await log.load(run_id, rules.evolve) if run_id.startswith("run_") else (None, 0)
     if run is None:
-        raise NotFound(f"Run {run_id} not found")
+        raise NotFound(f"Run {run_id[:80]} not found")
     return run, at
 
 

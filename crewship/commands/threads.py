@@ -51,7 +51,7 @@ async def find(log: EventLog, thread_id: str) -> tuple[Thread, int]:
     """A thread and where its stream stands; raises NotFound."""
     thread, at = await log.load(thread_id, rules.evolve) if thread_id.startswith("thr_") else (None, 0)
     if thread is None or thread.deleted:
-        raise NotFound(f"Thread {thread_id} not found")
+        raise NotFound(f"Thread {thread_id[:80]} not found")
     return thread, at
 
 

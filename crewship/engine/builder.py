@@ -55,7 +55,7 @@ class BuildQueue:
         self._author = Author(by=f"server:{server_id}")
         self._claim = OutputAdopted(server_id=server_id, epoch=epoch)
         self._places = asyncio.Semaphore(most)
-        self._builds: set[asyncio.Task[None]] = set()
+        self._builds: dict[str, asyncio.Task[None]] = {}
         self._task: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -68,7 +68,7 @@ class BuildQueue:
 
     async def close(self) -> None:
         """Stop. Builds under way are given up; the next life begins them again."""
-        tasks = [task for task in (self._task, *self._builds) if task]
+        tasks = [task for task in (self._task, *self._builds.values()) if task]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -84,9 +84,11 @@ class BuildQueue:
                 self._begin(recorded.event.version_id)
 
     def _begin(self, version_id: str, resumed: bool = False) -> None:
+        if version_id in self._builds:
+            return
         task = asyncio.create_task(self._build(version_id, resumed), name=f"build {version_id}")
-        self._builds.add(task)
-        task.add_done_callback(self._builds.discard)
+        self._builds[version_id] = task
+        task.add_done_callback(lambda _: self._builds.pop(version_id, None))
 
     async def _build(self, version_id: str, resumed: bool) -> None:
         async with self._places:

@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from crewship.nesting import too_deep
+
 GARBAGE_SHOWN = 1000  # bytes of a line that is no protocol which its warning shows
 
 
@@ -197,6 +199,8 @@ def parse(line: bytes) -> Line:
         place = _place.decode(line)
         if place.n > 0 and place.at.tzinfo is not None:
             number, at = place.n, place.at.astimezone(UTC)
+            if too_deep(line):
+                return Line(number, at, _garbage(line))
             return Line(number, at, _message.decode(line))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError):
         pass

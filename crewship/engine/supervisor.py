@@ -22,10 +22,10 @@ from crewship.engine.recording import PAUSE_SECONDS, Recording, TakenOver
 from crewship.engine.verdict import LastWords, judge
 from crewship.eventlog import Author, Change, EventLog, StreamMoved
 from domain import run as rules
-from domain.errors import Unavailable
+from domain.errors import DomainError, Unavailable
 from domain.manifest import DeploymentManifest
-from domain.output import ArtifactCollected, LogWritten, OutputEvent
-from domain.run import CancelRequested, Run
+from domain.output import ArtifactCollected, LogWritten, OutputEvent, Stored
+from domain.run import Run
 
 GRACE_SECONDS = 10.0
 OVERTIME_SECONDS = 30.0
@@ -166,14 +166,18 @@ class Supervisor:
             await asyncio.gather(watch, return_exceptions=True)
 
     async def _watch(self, sandbox: Sandbox) -> None:
-        with self._log.follower(self._log.head, (self._run_id,)) as follower:
-            run, _ = await runs.get(self._log, self._run_id)
-            if run.cancel_requested or run.finished:
-                await sandbox.stop()
-            while True:
-                for recorded in await follower.next():
-                    if isinstance(recorded.event, CancelRequested | rules.RunCanceled):
-                        await sandbox.stop()
+        """Stop the sandbox once somebody has asked for it, whatever happens to the log meanwhile."""
+        while True:
+            try:
+                with self._log.follower(self._log.head, (self._run_id,)) as follower:
+                    while True:
+                        run, _ = await runs.get(self._log, self._run_id)
+                        if run.cancel_requested or run.finished:
+                            await sandbox.stop()
+                        await follower.next()
+            except (DomainError, OSError) as fault:
+                logger.warning("a run's cancel watch stumbled; it looks again", run_id=self._run_id, fault=str(fault))
+                await asyncio.sleep(PAUSE_SECONDS)
 
     async def _record(self, lines: Sequence[bytes]) -> None:
         for raw in lines:
@@ -196,7 +200,7 @@ class Supervisor:
         """Collect the artifacts, then record them, the thread's new state and the end in one append."""
         last = await self._leftovers(sandbox)
         result = self._words.result.output if self._words.result else None
-        output = await keep(self._parts.blobs, result)
+        output = await self._kept(result)
 
         async def attempt() -> None:
             run, at = await runs.get(self._log, self._run_id)
@@ -214,6 +218,13 @@ class Supervisor:
             await self._commit(*changes)
 
         await insist(attempt)
+
+    async def _kept(self, result: Any) -> tuple[Any, Stored | None]:
+        while True:
+            try:
+                return await keep(self._parts.blobs, result)
+            except Unavailable:  # a full disk: the run is over and its result waits in the journal
+                await asyncio.sleep(PAUSE_SECONDS)
 
     async def _commit(self, *changes: Change) -> None:
         """Append what ends the run, waiting out a log that cannot be written."""

@@ -83,6 +83,10 @@ class EventLog:
         """The position of the newest event that followers can see."""
         return self._tail.head
 
+    async def probe(self) -> None:
+        """Raises Unavailable if the log's database does not answer."""
+        await self._call(self._recorder.max_notification_id)
+
     @property
     def closing(self) -> bool:
         """Whether the log takes no more appends, for good."""
@@ -131,7 +135,7 @@ class EventLog:
             elif isinstance(outcome, StreamMoved):
                 waiting.done.set_exception(outcome)
             else:
-                error = Unavailable(f"The log cannot be written: {outcome}")
+                error = Unavailable(f"The log cannot be written: {root_of(outcome)}")
                 error.__cause__ = outcome
                 waiting.done.set_exception(error)
 
@@ -139,6 +143,8 @@ class EventLog:
 
     async def load(self, stream: str, evolve: Evolve[State]) -> tuple[State | None, int]:
         """Fold a stream: its state, None if nothing ever happened there, and its version."""
+        if "\0" in stream:
+            return None, 0  # no stream is named so, and PostgreSQL would refuse to look
         name = (stream, f"{evolve.__module__}.{evolve.__qualname__}")
         state, version, position = self._folds.get(name, (None, 0, 0))
         while True:
@@ -191,12 +197,15 @@ class EventLog:
                 yield await follower.next()
 
     def _read_stored(self, after: int, limit: int, streams: Sequence[str] | None) -> list[Recorded]:
+        return [event for event, _ in self._read_sized(after, limit, streams)]
+
+    def _read_sized(self, after: int, limit: int, streams: Sequence[str] | None) -> Written:
         if streams is None:
             rows: Sequence[Notification] = self._recorder.select_notifications(after, limit, inclusive_of_start=False)
         else:
             rows = self._recorder.select_streams(streams, after, limit)
         keys = self._keys.keys({subject(str(row.originator_id)) for row in rows if needs_key(row)})
-        return [decode(row, row.id, keys.get(subject(str(row.originator_id)))) for row in rows]
+        return [(decode(row, row.id, keys.get(subject(str(row.originator_id)))), len(row.state)) for row in rows]
 
     def _newest(self) -> Recorded | None:
         head = self._recorder.max_notification_id()
@@ -210,12 +219,12 @@ class EventLog:
         while True:
             self._tail_bell.clear()
             try:
-                events = await self._call(lambda: self._read_stored(self._tail.head, READ_AT_ONCE, None))
+                events = await self._call(lambda: self._read_sized(self._tail.head, READ_AT_ONCE, None))
             except Unavailable:  # the database is away: followers wait, and the next look may find it again
                 events = []
                 await asyncio.sleep(LOOK_AGAIN_SECONDS)
             if events:
-                self._tail.push([(event, 512) for event in events])
+                self._tail.push(events)
                 continue
             try:
                 await asyncio.wait_for(self._tail_bell.wait(), LOOK_AGAIN_SECONDS)
@@ -226,7 +235,14 @@ class EventLog:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._readers, read)
         except (PersistenceError, sqlite3.Error, psycopg.Error) as fault:
-            raise Unavailable(f"The log cannot be read: {str(fault).strip()}") from fault
+            raise Unavailable(f"The log cannot be read: {root_of(fault)}") from fault
+
+
+def root_of(fault: BaseException) -> str:
+    """What a fault began with: a rollback that failed hides the full disk behind it."""
+    while fault.__context__ is not None:
+        fault = fault.__context__
+    return str(fault).strip() or type(fault).__name__
 
 
 class Follower:

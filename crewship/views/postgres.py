@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
+import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 from psycopg.sql import SQL, Identifier
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from sqlalchemy.dialects.postgresql import psycopg as dialect
 from sqlalchemy.sql.base import Executable
 
 from crewship.views.compiled import Compiled
+from domain.errors import Unavailable
 from projections.projection import Projection, Write
 
 CURSOR = "CREATE TABLE IF NOT EXISTS view_cursor (fingerprint text NOT NULL, position bigint NOT NULL)"
@@ -24,7 +26,14 @@ class PostgresViews:
         self._schema = schema
         self._compiled = Compiled(dialect.dialect())  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
         self._pool: AsyncConnectionPool[AsyncConnection[dict[str, Any]]] = AsyncConnectionPool(
-            url, min_size=2, max_size=6, open=False, configure=self._configure, kwargs={"row_factory": dict_row}
+            url,
+            min_size=2,
+            max_size=6,
+            open=False,
+            configure=self._configure,
+            check=AsyncConnectionPool.check_connection,
+            timeout=5,
+            kwargs={"row_factory": dict_row},
         )
 
     async def _configure(self, connection: "AsyncConnection[dict[str, Any]]") -> None:
@@ -69,8 +78,11 @@ class PostgresViews:
     async def rows(self, statement: Executable, values: dict[str, Any]) -> list[dict[str, Any]]:
         """The rows of a query."""
         sql, own = self._compiled.text(statement)
-        async with self._pool.connection() as connection:
-            return await (await connection.execute(sql.encode(), _storable({**own, **values}))).fetchall()
+        try:
+            async with self._pool.connection() as connection:
+                return await (await connection.execute(sql.encode(), _storable({**own, **values}))).fetchall()
+        except (psycopg.Error, PoolTimeout) as fault:
+            raise Unavailable(f"The views cannot be read: {str(fault).strip()}") from fault
 
 
 def _storable(values: dict[str, Any]) -> dict[str, Any]:

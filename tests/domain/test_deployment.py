@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 from domain import deployment as rules
 from domain.deployment import (
     Deployment,
+    DeploymentClosed,
     DeploymentCreated,
     DeploymentDeleted,
     DeploymentEvent,
+    DeploymentReopened,
     VersionActivated,
     VersionNumbered,
 )
@@ -125,10 +127,26 @@ def test_a_run_needs_a_live_version():
     assert rules.live_version(given(CREATED, numbered(1), activated(1)), "production").version_id == "ver_1"
 
 
-def test_only_a_deployment_at_rest_is_deleted():
-    with pytest.raises(Conflict, match="2 unfinished runs"):
-        rules.delete(given(CREATED), 2)
-    assert rules.delete(given(CREATED), 0) == [DeploymentDeleted(deployment_id="dep_1", name="crew")]
+CLOSED = DeploymentClosed(deployment_id="dep_1")
+REOPENED = DeploymentReopened(deployment_id="dep_1")
+
+
+def test_only_a_closed_deployment_at_rest_is_deleted():
+    with pytest.raises(Conflict, match="still takes runs"):
+        rules.delete(given(CREATED), 0)
+    closed = given(CREATED, CLOSED)
+    assert rules.delete(closed, 0) == [DeploymentDeleted(deployment_id="dep_1", name="crew")]
+    assert rules.delete(closed, 2) == [REOPENED]
+    assert "2 unfinished runs" in rules.in_use(closed, 2).message
+
+
+def test_no_run_begins_in_a_closed_deployment():
+    closed = given(CREATED, numbered(1), activated(1), CLOSED)
+    with pytest.raises(Conflict, match="is being deleted"):
+        rules.live_version(closed, "production")
+    assert rules.close(closed) == []
+    reopened = rules.evolve(closed, REOPENED)
+    assert rules.live_version(reopened, "production").version_id == "ver_1"
 
 
 @for_all(st.lists(st.sampled_from(["number", "activate", "back", "jump", "promote"]), max_size=40), st.randoms())

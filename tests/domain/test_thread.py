@@ -36,9 +36,7 @@ def taken(run_id: str) -> RunTaken:
 
 def freed(run_id: str, succeeded: bool = True, interrupts: list[Interrupt] | None = None) -> Freed:
     interrupted = interrupts is not None
-    return Freed(
-        thread_id="thr_1", run_id=run_id, succeeded=succeeded, interrupts=interrupts, interrupted=interrupted
-    )
+    return Freed(thread_id="thr_1", run_id=run_id, succeeded=succeeded, interrupts=interrupts, interrupted=interrupted)
 
 
 def given(*events: ThreadEvent) -> Thread:
@@ -196,9 +194,7 @@ def test_the_head_is_where_the_last_state_says_and_not_the_last_step():
 
 
 def test_writes_belong_to_their_checkpoint():
-    writes = WritesSaved(
-        thread_id="thr_1", run_id="run_1", line=6, ns="", checkpoint_id="c1", task_id="t", sha256="ef"
-    )
+    writes = WritesSaved(thread_id="thr_1", run_id="run_1", line=6, ns="", checkpoint_id="c1", task_id="t", sha256="ef")
     memory = remembered(saved("c1", 5), writes)
     assert memory.saved[("", "c1")].writes == (writes,)
     assert memory.said == 6

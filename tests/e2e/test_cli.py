@@ -158,7 +158,9 @@ def test_a_conversation_in_the_terminal(crewship: Crewship, tmp_path: Path):
     thread_id = re.search(r"thr_\w+", talked.stderr)[0]  # type: ignore[index]
     again = crewship("chat", "--thread", thread_id, cwd=project, stdin="more\n")
     assert again.stdout.splitlines()[-1] == "3: hello … more"
-    history = crewship("thread", "history", thread_id).stdout.splitlines()
+    told = json.loads(crewship("chat", "--thread", thread_id, "--json", cwd=project, stdin="for machines\n").stdout)
+    assert (told["status"], told["interrupts"]) == ("succeeded", None)
+    history = crewship("thread", "history", thread_id, "--offset", "1").stdout.splitlines()
     assert history[0].startswith("● ")
     assert "  + messages: human: more" in history
     assert json.loads(crewship("thread", "get", thread_id, "--json").stdout)["status"] == "idle"
@@ -167,4 +169,4 @@ def test_a_conversation_in_the_terminal(crewship: Crewship, tmp_path: Path):
     crewship("thread", "delete", copied, "--yes")
     crewship("thread", "get", copied, code=1)
     output = crewship("invoke", "--thread", thread_id, "-i", '{"message": "last"}').stdout
-    assert json.loads(output)["messages"][-1]["content"] == "4: hello … last"
+    assert json.loads(output)["messages"][-1]["content"] == "5: hello … last"

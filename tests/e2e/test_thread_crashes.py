@@ -45,7 +45,7 @@ def check(api: Api, thread_id: str, run_id: str, said: str) -> None:
 
 def crash(folder: Path, seed: int, rounds: int) -> int:
     """Rounds of a few thread runs each, with a kill at some point of each round; returns the number of runs."""
-    chance = random.Random(seed)  # noqa: S311
+    chance = random.Random(seed)
     server = ServerProcess(folder / "data").start()
     with server.client() as client:
         api = Api(client)

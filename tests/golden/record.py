@@ -73,7 +73,15 @@ def history() -> list[Change]:
         *_threads(),
         Change("idem:ef", 0, [name.RequestRemembered(fingerprint="ef" * 32, run_id="run_1")]),
         Change("dep_2", 0, [deployment.DeploymentCreated(deployment_id="dep_2", name="gone")]),
-        Change("dep_2", 1, [deployment.DeploymentDeleted(deployment_id="dep_2", name="gone")]),
+        Change(
+            "dep_2",
+            1,
+            [
+                deployment.DeploymentClosed(deployment_id="dep_2"),
+                deployment.DeploymentReopened(deployment_id="dep_2"),
+                deployment.DeploymentDeleted(deployment_id="dep_2", name="gone"),
+            ],
+        ),
         Change("name:gone", 0, [name.NameClaimed(name="gone", deployment_id="dep_2"), name.NameReleased(name="gone")]),
     ]
 

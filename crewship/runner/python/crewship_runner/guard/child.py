@@ -13,7 +13,6 @@ from typing import NamedTuple
 from .spec import Limits, Spec
 
 _PR_SET_PDEATHSIG = 1
-_NICENESS = 10  # below the guard, which is to be heard when a run keeps its whole CPU busy
 _OPEN_FILES = (8192, 65536)  # soft and hard, where the guard's own limits are not lower
 
 _prctl = ctypes.CDLL(None).prctl
@@ -76,7 +75,6 @@ def _choose_cpus(cpus: float | None) -> set[int] | None:
 def _confine(limits: Limits, cpus: set[int] | None) -> None:
     """Runs in the child before its program: dies with the guard, cannot pass what it is given on the way."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    os.nice(_NICENESS)
     _lower(resource.RLIMIT_CORE, 0, 0)
     _lower(resource.RLIMIT_NOFILE, *_OPEN_FILES)
     if limits.processes is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from ..lines import shorten
 JOURNAL_LIMIT = 256 * 1024 * 1024  # bytes of all lines but the last words and what a thread keeps
 LOG_LIMIT = 32 * 1024 * 1024  # default for limits.logs: bytes of the journal that log lines may take
 TOKEN_PAUSE = 0.05  # seconds for which the tokens of one agent are joined
+DISK_PATIENCE = 300.0  # seconds for which a full disk is waited out
 TOKEN_LIMIT = 64 * 1024  # characters after which joined tokens do not wait any longer
 
 _PLACE = 48  # bytes that number and time take in a line
@@ -99,8 +101,15 @@ class Journal:
             return
         data = memoryview(b"".join(self._batch))
         self._batch.clear()
-        while data:  # once, unless a disk fills up in the middle: then the rest, or an OSError
-            data = data[os.write(self._fd, data) :]
+        give_up = time.monotonic() + DISK_PATIENCE
+        while data:  # once, unless a disk fills up in the middle
+            try:
+                data = data[os.write(self._fd, data) :]
+            except OSError as fault:
+                # A full disk of the server is not the run's fault: it stands still until there is room.
+                if fault.errno not in (errno.ENOSPC, errno.EDQUOT) or time.monotonic() > give_up:
+                    raise
+                time.sleep(0.5)
         if self._bell is not None:
             with contextlib.suppress(OSError):  # nobody listens now, or the bell rings already
                 os.write(self._bell, b"!")
