@@ -108,12 +108,13 @@ class _Conversation:
         run = self._client.post_once("threads", self._thread_id, "runs", body=body)
         if self._as_json:
             ended = wait_for_run(self._client, run["run_id"])
-            asked = self._client.get("threads", self._thread_id)["interrupts"]
+            asked: list[dict[str, Any]] | None = self._client.get("threads", self._thread_id)["interrupts"]
             shown = {name: ended[name] for name in ("id", "status", "output", "error_message")}
             terminal.print_json_line({**shown, "interrupts": asked})
             return asked
         reader = EventReader(self._client, "runs", run["run_id"], "events", ends=RUN_ENDS, notify=terminal.note)
-        spoken, asked = False, None
+        spoken = False
+        asked = None
         for event in reader:
             match event.type:
                 case "token":
