@@ -1,5 +1,6 @@
 """The library's own test cases for recorders, run on our recorder classes."""
 
+import threading
 from pathlib import Path
 from uuid import UUID
 
@@ -14,48 +15,58 @@ from crewship.eventlog.postgres import PostgresRecorder, open_postgres
 from crewship.eventlog.sqlite import DurableDatastore, SqliteRecorder, open_sqlite
 
 
+class Closing:
+    """Closes what a test opened once its threads have ended: some of the library's go on a moment after the test."""
+
+    def setUp(self) -> None:
+        super().setUp()  # type: ignore[misc]
+        self.recorders: list[SqliteRecorder | PostgresRecorder] = []
+        self._before = set(threading.enumerate())
+
+    def tearDown(self) -> None:
+        for thread in set(threading.enumerate()) - self._before:
+            # psycopg's pools keep threads of their own, which end when they are closed.
+            if "pool" not in thread.name or "ThreadPoolExecutor" in thread.name:
+                thread.join(30)
+                assert not thread.is_alive(), thread.name
+        for recorder in self.recorders:
+            recorder.close()
+        super().tearDown()  # type: ignore[misc]
+
+
 @pytest.fixture(autouse=True)
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     if request.cls is not None:
         request.cls.folder = tmp_path
 
 
-class TestSqliteRecorder(ApplicationRecorderTestCase[SqliteRecorder]):
+class TestSqliteRecorder(Closing, ApplicationRecorderTestCase[SqliteRecorder]):
     folder: Path
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.recorders: list[SqliteRecorder] = []
-
-    def tearDown(self) -> None:
-        for recorder in self.recorders:
-            recorder.close()
 
     def new_originator_id(self) -> UUID | str:
         return f"run_{super().new_originator_id()}"
 
     def create_recorder(self) -> SqliteRecorder:
-        self.recorders.append(open_sqlite(self.folder / "log.db"))
-        return self.recorders[-1]
+        recorder = open_sqlite(self.folder / "log.db")
+        self.recorders.append(recorder)
+        return recorder
 
     def test_insert_subscribe(self) -> None:
         with pytest.raises(NotImplementedError):
             self.create_recorder().subscribe()
 
 
-class TestSqliteRecorderDoesNotInterleave(NonInterleavingNotificationIDsBaseCase):
+class TestSqliteRecorderDoesNotInterleave(Closing, NonInterleavingNotificationIDsBaseCase):
     folder: Path
     insert_num = 100
 
     def new_originator_id(self) -> UUID | str:
         return f"run_{super().new_originator_id()}"
 
-    def tearDown(self) -> None:
-        self.recorder.close()
-
     def create_recorder(self) -> ApplicationRecorder:
-        self.recorder = open_sqlite(self.folder / "log.db")
-        return self.recorder
+        recorder = open_sqlite(self.folder / "log.db")
+        self.recorders.append(recorder)
+        return recorder
 
 
 class _Postgres:
@@ -66,38 +77,29 @@ class _Postgres:
         request.cls.url = postgres_url
 
 
-class TestPostgresRecorder(_Postgres, ApplicationRecorderTestCase[PostgresRecorder]):
-    def setUp(self) -> None:
-        super().setUp()
-        self.recorders: list[PostgresRecorder] = []
-
-    def tearDown(self) -> None:
-        for recorder in self.recorders:
-            recorder.close()
-
+class TestPostgresRecorder(_Postgres, Closing, ApplicationRecorderTestCase[PostgresRecorder]):
     def new_originator_id(self) -> UUID | str:
         return f"run_{super().new_originator_id()}"
 
     def create_recorder(self) -> PostgresRecorder:
-        self.recorders.append(open_postgres(self.url))
-        return self.recorders[-1]
+        recorder = open_postgres(self.url)
+        self.recorders.append(recorder)
+        return recorder
 
     def test_insert_subscribe(self) -> None:
         self.optional_test_insert_subscribe()
 
 
-class TestPostgresRecorderDoesNotInterleave(_Postgres, NonInterleavingNotificationIDsBaseCase):
+class TestPostgresRecorderDoesNotInterleave(_Postgres, Closing, NonInterleavingNotificationIDsBaseCase):
     insert_num = 100
 
     def new_originator_id(self) -> UUID | str:
         return f"run_{super().new_originator_id()}"
 
-    def tearDown(self) -> None:
-        self.recorder.close()
-
     def create_recorder(self) -> ApplicationRecorder:
-        self.recorder = open_postgres(self.url)
-        return self.recorder
+        recorder = open_postgres(self.url)
+        self.recorders.append(recorder)
+        return recorder
 
 
 def test_a_position_is_never_used_twice(tmp_path: Path):
