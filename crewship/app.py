@@ -23,8 +23,8 @@ from crewship.commands.keys import Keys
 from crewship.config import Settings
 from crewship.datafolder import DataFolder
 from crewship.engine.builder import BuildQueue
-from crewship.engine.environments import LocalBuilder
-from crewship.engine.local import LocalExecutor
+from crewship.engine.choosing import choose
+from crewship.engine.images import DockerBuilder
 from crewship.engine.scheduler import Scheduler
 from crewship.engine.snapshots import check as check_snapshot
 from crewship.engine.supervisor import Parts
@@ -33,9 +33,12 @@ from crewship.secrets import installation_key
 from crewship.views import Views
 from crewship.views.postgres import PostgresViews
 from crewship.views.sqlite import SqliteViews
-from domain.errors import BadRequest, Unavailable
+from domain.errors import DomainError, Unavailable
 from projections import access as access_view
+from projections import deployments as deployments_view
 
+EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104 compared, not bound
+PRUNE_SECONDS = 3600.0
 LEAST_FREE_BYTES = 16 * 1024 * 1024
 KeepKey = Callable[[str, str], object]
 
@@ -49,7 +52,7 @@ class Server:
     url: str
     service: Service
     scheduler: Scheduler
-    executor: LocalExecutor
+    sandbox: str
     first_key: str | None
 
 
@@ -94,32 +97,36 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
             check_snapshot=check_snapshot,
             unhealthy=lambda: "starting",
         )
-        sockets = await _listen(settings, service, stack)
-        url = settings.public_url or _url(settings.host, sockets)
-        builder = LocalBuilder(folder.path)
-        executor = await _opened_executor(settings, folder, builder, stack)
+        identity = folder.identity
+        runner, port = await _listen(settings, service, stack)
+        chosen = await choose(settings, folder.path, identity.server_id, port, stack)
+        if chosen.gateway:
+            await _listen_to_runs(runner, service, settings, chosen.gateway, port)
+        url = _url(settings.host, port)
         parts = Parts(
             log=log,
             blobs=blobs,
             keys=keys,
-            executor=executor,
-            server_id=folder.identity.server_id,
-            epoch=folder.identity.epoch,
-            api_url=url,
+            executor=chosen.executor,
+            server_id=identity.server_id,
+            epoch=identity.epoch,
+            api_url=settings.public_url or (_url(chosen.gateway, port) if chosen.gateway else url),
         )
-        identity = folder.identity
         builds = BuildQueue(
-            log, views, blobs, builder, server_id=identity.server_id, epoch=identity.epoch, most=settings.builds
+            log, views, blobs, chosen.builder, server_id=identity.server_id, epoch=identity.epoch, most=settings.builds
         )
         scheduler = Scheduler(parts, views, settings.concurrency)
         await builds.open()
         stack.push_async_callback(builds.close)
         await scheduler.open()
         stack.push_async_callback(scheduler.close, settings.drain)
+        if chosen.images:
+            pruning = asyncio.create_task(_prune(chosen.images, views), name="image pruning")
+            stack.callback(pruning.cancel)
         first_key = await _first_key(settings, log, views, identity.server_id)
         service.unhealthy = lambda: _unhealthy(settings, log, views, builds, scheduler)
         try:
-            yield Server(url, service, scheduler, executor, first_key)
+            yield Server(settings.public_url or url, service, scheduler, chosen.described, first_key)
         finally:
             service.closing = True
 
@@ -133,20 +140,7 @@ async def opened_views(settings: Settings, log: EventLog, stack: AsyncExitStack)
     return views
 
 
-async def _opened_executor(
-    settings: Settings, folder: DataFolder, builder: LocalBuilder, stack: AsyncExitStack
-) -> LocalExecutor:
-    if settings.executor == "docker":
-        raise BadRequest("--executor docker is not built yet; use local (or auto, which takes it)")
-    executor = LocalExecutor(folder.path, builder, folder.identity.server_id)
-    await executor.open()
-    stack.push_async_callback(executor.close)
-    if executor.warning:
-        logger.warning(executor.warning)
-    return executor
-
-
-async def _listen(settings: Settings, service: Service, stack: AsyncExitStack) -> list[tuple[str, int]]:
+async def _listen(settings: Settings, service: Service, stack: AsyncExitStack) -> tuple[web.AppRunner, int]:
     runner = web.AppRunner(build(service), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
@@ -159,7 +153,29 @@ async def _listen(settings: Settings, service: Service, stack: AsyncExitStack) -
         where = f"{settings.host}:{settings.port}"
         why = os.strerror(fault.errno or 0)
         raise Unavailable(f"Cannot listen on {where}: {why}; choose another with --port") from None
-    return [(str(address[0]), int(address[1])) for address in runner.addresses]
+    return runner, int(runner.addresses[0][1])
+
+
+async def _listen_to_runs(runner: web.AppRunner, service: Service, settings: Settings, gateway: str, port: int) -> None:
+    """Listen where containers find this machine too, for the keys of runs alone."""
+    if settings.host in EVERYWHERE:
+        return
+    service.runs_only = gateway
+    await web.TCPSite(runner, gateway, port).start()
+
+
+async def _prune(images: DockerBuilder, views: Views) -> None:
+    """Now and then, remove the images of versions to which nobody can go back any more."""
+    while True:
+        await asyncio.sleep(PRUNE_SECONDS)
+        try:
+            kept = {row["id"] for row in await views.rows(deployments_view.KEPT)}
+            removed = await images.prune(kept)
+        except (DomainError, OSError):
+            logger.exception("images were not pruned; the next time may do")
+        else:
+            if removed:
+                logger.info("pruned images that no version needs", images=removed)
 
 
 def _server_of(runner: web.AppRunner) -> web.Server:
@@ -168,9 +184,9 @@ def _server_of(runner: web.AppRunner) -> web.Server:
     return runner.server
 
 
-def _url(host: str, sockets: list[tuple[str, int]]) -> str:
-    shown = "127.0.0.1" if host in ("0.0.0.0", "::", "") else host  # noqa: S104 compared, not bound
-    return f"http://{f'[{shown}]' if ':' in shown else shown}:{sockets[0][1]}"
+def _url(host: str, port: int) -> str:
+    shown = "127.0.0.1" if host in EVERYWHERE else host
+    return f"http://{f'[{shown}]' if ':' in shown else shown}:{port}"
 
 
 async def _first_key(settings: Settings, log: EventLog, views: Views, server_id: str) -> str | None:
@@ -197,8 +213,7 @@ def _unhealthy(settings: Settings, log: EventLog, views: Views, builds: BuildQue
 def _greet(server: Server, settings: Settings) -> None:
     lines = [f"Crewship listens on {server.url}", f"data      {settings.data}"]
     lines.append(f"log       {'PostgreSQL' if settings.postgres else 'log.db in the data folder'}")
-    isolated = "no isolation" if server.executor.warning else "bubblewrap"
-    lines.append(f"sandbox   local, {isolated}, limits by {server.executor.limits_by}")
+    lines.append(f"sandbox   {server.sandbox}")
     if server.first_key:
         lines.append(f"admin key {server.first_key}")
         lines.append("          shown once; the command line on this machine is logged in with it")

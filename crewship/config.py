@@ -2,12 +2,15 @@
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Self
 
 import msgspec
 
 from domain.errors import BadRequest
+
+_BASE_IMAGE = re.compile(r"CREWSHIP_BASE_IMAGE_(SLIM|BROWSER)_PYTHON_(\d+_\d+)")
 
 ExecutorChoice = Literal["auto", "local", "docker"]
 
@@ -25,6 +28,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     concurrency: int = 8
     builds: int = 2
     drain: float = 0.0
+    docker_host: str | None = None
+    base_images: dict[tuple[str, str], str] = {}
+    egress_allow: tuple[str, ...] = ()
     upload_limit: int = 256 * 1024 * 1024
     public_url: str | None = None
 
@@ -48,7 +54,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "executor": executor or env.get("CREWSHIP_EXECUTOR"),
             "postgres": log or env.get("CREWSHIP_LOG"),
             "admin_key": env.get("CREWSHIP_ADMIN_KEY"),
-            "cors_origins": tuple(filter(None, re.split(r"[,\s]+", env.get("CREWSHIP_CORS_ORIGINS", "")))),
+            "cors_origins": _listed(env.get("CREWSHIP_CORS_ORIGINS", "")),
+            "egress_allow": _listed(env.get("CREWSHIP_EGRESS_ALLOW", "")),
+            "docker_host": env.get("DOCKER_HOST"),
             "concurrency": env.get("CREWSHIP_CONCURRENCY"),
             "builds": env.get("CREWSHIP_BUILDS"),
             "drain": duration(drain) if drain else None,
@@ -59,6 +67,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             settings = msgspec.convert(present, cls, strict=False)
         except msgspec.ValidationError as error:
             raise BadRequest(f"A setting is wrong: {error}") from None
+        settings = msgspec.structs.replace(settings, base_images=_base_images(env))
         if settings.postgres and not settings.postgres.startswith(("postgresql://", "postgres://")):
             raise BadRequest(
                 "--log takes a URL that begins with postgresql://, or nothing for SQLite in the data folder"
@@ -66,6 +75,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         if settings.concurrency < 1 or settings.builds < 1:
             raise BadRequest("CREWSHIP_CONCURRENCY and CREWSHIP_BUILDS are at least 1")
         return settings
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, re.split(r"[,\s]+", text)))
+
+
+def _base_images(env: Mapping[str, str]) -> dict[tuple[str, str], str]:
+    """CREWSHIP_BASE_IMAGE_SLIM_PYTHON_3_11=… and the like, by profile and version."""
+    images = {}
+    for name, image in env.items():
+        if match := _BASE_IMAGE.fullmatch(name):
+            images[match[1].lower(), match[2].replace("_", ".")] = image
+    return images
 
 
 def duration(text: str) -> float:

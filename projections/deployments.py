@@ -105,6 +105,7 @@ LIST_VERSIONS = page(
     .order_by(VERSIONS.c.position.desc())
 )
 BUILDING = sa.select(VERSIONS.c.id).where(VERSIONS.c.status == "building").order_by(VERSIONS.c.position)
+KEPT = sa.select(VERSIONS.c.id).join(DEPLOYMENTS, DEPLOYMENTS.c.id == VERSIONS.c.deployment_id)
 LIVE_OF = sa.select(LIVE).where(LIVE.c.deployment_id == sa.bindparam("deployment_id"))
 ALL_LIVE = sa.select(LIVE)
 LIST_VARIABLES = (

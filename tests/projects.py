@@ -71,6 +71,17 @@ def act(state):
             said = os.environ.get(value)
         elif name == "long":
             said = "x" * value
+        elif name == "ask_api":
+            import urllib.error
+            import urllib.request
+            url = os.environ["CREWSHIP_API_URL"] + value.replace("RUN", os.environ["CREWSHIP_RUN_ID"])
+            key = step[2] if len(step) > 2 else os.environ["CREWSHIP_API_KEY"]
+            request = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"})
+            try:
+                with urllib.request.urlopen(request, timeout=10) as answer:
+                    said = answer.status
+            except urllib.error.HTTPError as error:
+                said = error.code
         elif name == "deep":
             said = []
             for _ in range(value):

@@ -24,7 +24,7 @@ class ServerProcess:
 
     def __init__(self, data: Path, *options: str, **environment: str) -> None:
         self.data = data
-        self._options = options
+        self._options = options if "--executor" in options else ("--executor", "local", *options)
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
         self.port = 0

@@ -33,6 +33,8 @@ class Service:
     unhealthy: Callable[[], str | None]
     """Why the server is not ready, if it is not."""
     closing: bool = False
+    runs_only: str | None = None
+    """An address of ours at which the keys of runs are taken and no others."""
     streams: set["asyncio.Task[Any]"] = field(default_factory=set)
 
 

@@ -112,6 +112,12 @@ def _cors_headers(request: web.Request) -> dict[str, str]:
     return {"Access-Control-Allow-Origin": origin, "Vary": "Origin", "Access-Control-Expose-Headers": exposed}
 
 
+def _address(request: web.Request) -> str:
+    """The address of ours to which the request came."""
+    name = request.transport.get_extra_info("sockname") if request.transport else None
+    return str(name[0]) if name else ""
+
+
 def guarded(handler: Handler, scope: str) -> Handler:
     """A handler that only a key with this scope reaches; a run's own key reaches what lies below its run."""
 
@@ -120,6 +126,8 @@ def guarded(handler: Handler, scope: str) -> Handler:
         if kind.lower() != "bearer" or not key.strip() or not key.isascii():
             raise Unauthorized("An API key is required: send it as Authorization: Bearer YOUR_API_KEY")
         principal = await request.app[SERVICE].keys.authenticate(key.strip())
+        if principal.run_id is None and _address(request) == request.app[SERVICE].runs_only:
+            raise Forbidden("This address is for the keys of runs alone")
         if scope not in principal.scopes:
             raise Forbidden(f"This API key lacks the scope {scope}")
         if principal.run_id is not None and request.match_info.get("run_id") != principal.run_id:

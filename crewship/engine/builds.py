@@ -66,6 +66,31 @@ def named_files(given: Mapping[str, str]) -> list[Path]:
     return list(found)
 
 
+class Transcript:
+    """What a build says: cut to what may be shown, without credentials, its end kept to name a reason."""
+
+    def __init__(self) -> None:
+        self._tail: list[str] = []
+        self._lines = 0
+
+    def said(self, raw: str) -> str | None:
+        """A line as it may be shown; None when it is empty, or when there have been too many."""
+        line = _CREDENTIALS.sub("://***@", raw.rstrip()[:MAXIMUM_LINE])
+        self._tail = [*self._tail[-40:], line]
+        self._lines += 1
+        if self._lines > MAXIMUM_LINES:
+            return "… more output than is kept" if self._lines == MAXIMUM_LINES + 1 else None
+        return line or None
+
+    def begin(self) -> None:
+        """Another step begins: what was said before is not its reason."""
+        self._tail.clear()
+
+    def reason(self) -> str:
+        """The last error among uv's last lines, as one line; empty if nothing was said."""
+        return _reason(self._tail)
+
+
 class Workplace:
     """Where the steps of one build run.
 
@@ -97,8 +122,7 @@ class Workplace:
             identity=identity,
             bound=True,
         )
-        self._tail: list[str] = []
-        self._lines = 0
+        self._transcript = Transcript()
 
     def path(self, name: str) -> str:
         """Where the steps find one of the places."""
@@ -107,7 +131,7 @@ class Workplace:
     async def uv(self, *arguments: str) -> AsyncGenerator[str, None]:
         """Run uv in the source's folder and yield what it says. Raises BuildFailed with its last error."""
         program = "/uv" if self._confined else uv.find_uv_bin()
-        self._tail.clear()
+        self._transcript.begin()
         status = 0
         process = await self._start([program, *arguments])
         try:
@@ -119,7 +143,7 @@ class Workplace:
         finally:
             await _end(process)
         if status != 0:
-            raise BuildFailed(_reason(self._tail) or f"uv {arguments[0]} ended with status {status}")
+            raise BuildFailed(self._transcript.reason() or f"uv {arguments[0]} ended with status {status}")
 
     async def _start(self, program: list[str]) -> asyncio.subprocess.Process:
         if self._confined:
@@ -143,19 +167,10 @@ class Workplace:
             *complete, rest = (rest + data.decode(errors="replace")).split("\n")
             rest = rest[:MAXIMUM_LINE]
             for raw in complete:
-                if line := self._said(raw):
+                if line := self._transcript.said(raw):
                     yield line
-        if rest and (line := self._said(rest)):
+        if rest and (line := self._transcript.said(rest)):
             yield line
-
-    def _said(self, raw: str) -> str | None:
-        """A line as it may be shown; None when there have been too many."""
-        line = _CREDENTIALS.sub("://***@", raw.rstrip()[:MAXIMUM_LINE])
-        self._tail = [*self._tail[-40:], line]
-        self._lines += 1
-        if self._lines > MAXIMUM_LINES:
-            return "… more output than is kept" if self._lines == MAXIMUM_LINES + 1 else None
-        return line or None
 
     def _left(self) -> float:
         return max(0.0, self._deadline - asyncio.get_running_loop().time())

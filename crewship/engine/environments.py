@@ -11,7 +11,7 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -161,6 +161,29 @@ def _builder(deployment_id: str) -> int:
     return _FIRST_BUILDER + int.from_bytes(digest[:4]) % _BUILDERS
 
 
+def install_steps(project: Project, python: str, path: Callable[[str], str]) -> list[list[str]]:
+    """The arguments of uv, step by step, that make the environment at `path("venv")` with the interpreter `python`.
+
+    They are run in the project's folder; `path("tmp")` is theirs to write to.
+    """
+    quiet = ["--no-progress", "--color", "never"]
+    inside = ["--python", f"{path('venv')}/bin/python"]
+    venv = ["venv", *quiet, "--quiet", "--relocatable", "--allow-existing", "--no-project", "--python", python]
+    steps = [[*venv, path("venv")]]
+    install = ["pip", "install", *quiet, *inside, "--compile-bytecode"]
+    match project.source:
+        case "lock":
+            exported = f"{path('tmp')}/exported.txt"
+            export = ["export", *quiet, "--quiet", *inside, "--frozen", "--no-emit-project", "--no-dev"]
+            steps.append([*export, "--format", "requirements-txt", "--output-file", exported])
+            steps.append([*install, "--requirements", exported])
+        case "pyproject":
+            steps.append([*install, "--requirements", "pyproject.toml"])
+        case "requirements":
+            steps.append([*install, "--requirements", "requirements.txt"])
+    return steps
+
+
 class _Build:
     """One build under way, in a folder of its own that is removed whatever happens."""
 
@@ -180,30 +203,12 @@ class _Build:
             return
         work = await self._work()
         yield f"Installing dependencies ({_NAMES[self._project.source]})"
-        for arguments in self._steps(work):
+        for arguments in install_steps(self._project, self._python.executable, work.path):
             async with contextlib.aclosing(work.uv(*arguments)) as lines:
                 async for line in lines:
                     yield line
         await asyncio.to_thread(self._check_framework)
         await asyncio.to_thread(self._settle)
-
-    def _steps(self, work: Workplace) -> list[list[str]]:
-        quiet = ["--no-progress", "--color", "never"]
-        python = ["--python", f"{work.path('venv')}/bin/python"]
-        steps = [["venv", *quiet, "--quiet", "--relocatable", "--allow-existing"]]
-        steps[0] += ["--no-project", "--python", self._python.executable, work.path("venv")]
-        install = ["pip", "install", *quiet, *python, "--compile-bytecode"]
-        match self._project.source:
-            case "lock":
-                exported = f"{work.path('tmp')}/exported.txt"
-                export = ["export", *quiet, "--quiet", *python, "--frozen", "--no-emit-project", "--no-dev"]
-                steps.append([*export, "--format", "requirements-txt", "--output-file", exported])
-                steps.append([*install, "--requirements", exported])
-            case "pyproject":
-                steps.append([*install, "--requirements", "pyproject.toml"])
-            case "requirements":
-                steps.append([*install, "--requirements", "requirements.txt"])
-        return steps
 
     async def version(self) -> AsyncGenerator[str, None]:
         """Package the project if it is a package, look at its entrypoint, and note what the version consists of."""

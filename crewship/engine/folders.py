@@ -15,7 +15,7 @@ from crewship.engine.executor import ArtifactFile, Refused
 ARTIFACTS = "artifacts"
 MAXIMUM_FILES = 1_000
 MAXIMUM_BYTES = 1024 * 1024 * 1024
-_MAXIMUM_ENTRIES = 50_000  # looked at; a run can make millions
+MAXIMUM_ENTRIES = 50_000  # looked at; a run can make millions
 _MAXIMUM_REFUSED = 100
 _MAXIMUM_NAME = 1_024  # bytes of a whole name
 _MAXIMUM_PART = 255
@@ -73,21 +73,26 @@ def collect(folder: Path) -> tuple[list[ArtifactFile], list[Refused]]:
     refused: list[Refused] = []
     size = 0
     for name, found in sorted(_entries(folder, refused)):
-        if (why := _objection(name, found)) is not None:
-            refused.append(Refused(name=_readable(name), why=why))
+        if (why := objection(name, found.st_mode)) is not None:
+            refused.append(Refused(name=readable(name), why=why))
         elif len(files) >= MAXIMUM_FILES:
-            refused.append(Refused(name=_readable(name), why=f"more than {MAXIMUM_FILES:,} files"))
+            refused.append(Refused(name=readable(name), why=f"more than {MAXIMUM_FILES:,} files"))
         elif size + found.st_size > MAXIMUM_BYTES:
-            refused.append(Refused(name=_readable(name), why="more than 1 GiB of artifacts"))
+            refused.append(Refused(name=readable(name), why="more than 1 GiB of artifacts"))
         else:
             size += found.st_size
             if not os.access(folder / name, os.R_OK):
                 (folder / name).chmod(0o600)
             files.append(ArtifactFile(name=name, size=found.st_size, path=folder / name))
-    if len(refused) > _MAXIMUM_REFUSED:
-        more = len(refused) - _MAXIMUM_REFUSED
-        refused[_MAXIMUM_REFUSED:] = [Refused(name="…", why=f"{more:,} more were not collected")]
-    return files, refused
+    return files, shortened(refused)
+
+
+def shortened(refused: list[Refused]) -> list[Refused]:
+    """The first of them, and how many more there were."""
+    if len(refused) <= _MAXIMUM_REFUSED:
+        return refused
+    more = len(refused) - _MAXIMUM_REFUSED
+    return [*refused[:_MAXIMUM_REFUSED], Refused(name="…", why=f"{more:,} more were not collected")]
 
 
 def _entries(folder: Path, refused: list[Refused]) -> Iterator[tuple[str, os.stat_result]]:
@@ -101,9 +106,9 @@ def _entries(folder: Path, refused: list[Refused]) -> Iterator[tuple[str, os.sta
         below = waiting.pop()
         for entry in os.scandir(folder / below if below else folder):
             seen += 1
-            if seen > _MAXIMUM_ENTRIES:
+            if seen > MAXIMUM_ENTRIES:
                 refused.append(
-                    Refused(name="…", why=f"more than {_MAXIMUM_ENTRIES:,} entries, the rest is not looked at")
+                    Refused(name="…", why=f"more than {MAXIMUM_ENTRIES:,} entries, the rest is not looked at")
                 )
                 return
             name = f"{below}/{entry.name}" if below else entry.name
@@ -112,7 +117,7 @@ def _entries(folder: Path, refused: list[Refused]) -> Iterator[tuple[str, os.sta
                 yield name, found
             elif len(os.fsencode(name)) > _MAXIMUM_NAME or not _openable(folder / name):
                 refused.append(
-                    Refused(name=_readable(name), why="a folder with too long a name, or that cannot be opened")
+                    Refused(name=readable(name), why="a folder with too long a name, or that cannot be opened")
                 )
             else:
                 waiting.append(name)
@@ -130,10 +135,11 @@ def _openable(folder: Path) -> bool:
     return True
 
 
-def _objection(name: str, found: os.stat_result) -> str | None:
-    if stat.S_ISLNK(found.st_mode):
+def objection(name: str, mode: int) -> str | None:
+    """Why something is not collected, by its name below the artifacts folder and its file type; None if it is."""
+    if stat.S_ISLNK(mode):
         return "a link"
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(mode):
         return "not a plain file"
     try:
         name.encode()
@@ -146,7 +152,8 @@ def _objection(name: str, found: os.stat_result) -> str | None:
     return None
 
 
-def _readable(name: str) -> str:
+def readable(name: str) -> str:
+    """The name as it may be shown, whatever bytes are in it."""
     shown = os.fsencode(name).decode(errors="replace")
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in shown)[:_MAXIMUM_NAME]
 

@@ -1,0 +1,300 @@
+"""Images: one a version, on a layer of its dependencies that all versions with the same ones share.
+
+    base (python:3.X-slim, or the operator's)
+    └─ runner        /runner: the guard and the frameworks' host, root's
+       └─ environment   /venv: the dependencies, by the deployment's own user
+          └─ version       /app: the project; /site: the project as a package
+
+A change of the source alone makes the last one anew, which runs no program at all unless the project is a package.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import secrets
+from collections.abc import AsyncGenerator, Mapping
+from pathlib import Path
+from typing import Any
+from weakref import WeakValueDictionary
+
+import uv
+
+from crewship.engine import (
+    builds,
+    dependencies,
+    docker_bases,
+    docker_network,
+    docker_prune,
+    docker_state,
+    folders,
+    snapshots,
+)
+from crewship.engine.dependencies import Project
+from crewship.engine.docker_bases import Base, Bases, Image
+from crewship.engine.docker_engine import Engine, EngineProblem
+from crewship.engine.docker_network import Network
+from crewship.engine.docker_tar import Packed
+from crewship.engine.docker_workshop import CACHE, SOURCE, TEMPORARY, UV, Missing, Work, Workshop
+from crewship.engine.environments import BUILD_SECONDS, install_steps
+from crewship.engine.executor import BuildFailed, BuildOrder
+from crewship.engine.pythons import Python
+
+VENV, SITE, APP = "/venv", "/site", "/app"
+
+# Users that builds and runs are, one a deployment. Within 16 bits, so that an engine with user namespaces has them.
+_FIRST_IDENTITY = 10_000
+_IDENTITIES = 50_000
+
+_USERS = "root:x:0:0:root:/root:/bin/sh\ncrewship:x:{0}:{0}::/tmp:/bin/sh\nnobody:x:65534:65534::/nonexistent:/bin/sh\n"
+_GROUPS = "root:x:0:\ncrewship:x:{0}:\nnogroup:x:65534:\n"
+
+
+def identity(deployment_id: str) -> int:
+    """The user and group that builds and runs of a deployment are inside of their containers."""
+    digest = hashlib.sha256(deployment_id.encode()).digest()
+    return _FIRST_IDENTITY + int.from_bytes(digest[:4]) % _IDENTITIES
+
+
+class DockerBuilder:
+    """See Builder. Works in the folder `data`; `environ` is the operator's environment.
+
+    `base_images` names base images by profile and Python version: {("slim", "3.11"): "registry/python:3.11"}.
+    `network` is the one that builds are in, closed as that of runs is, but for the operator's package indexes.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        data: Path,
+        server_id: str,
+        *,
+        base_images: Mapping[tuple[str, str], str] | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        self.engine, self._data, self._server_id = engine, data, server_id
+        self._environ = dict(os.environ if environ is None else environ)
+        self._repository = f"crewship/{''.join(c if c.isalnum() else '-' for c in server_id.lower()).strip('-') or 'x'}"
+        self.bases = Bases(engine, base_images or {}, server_id, self._repository)
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self.network = Network(engine, server_id, "builds")
+
+    async def open(self) -> None:
+        """Make the network of the builds. The engine is open. Raises EngineAway, EngineRefused."""
+        named = [value for value in builds.settings(self._environ).values() if "://" in value]
+        urls = [url for value in named for url in value.replace(",", " ").split()]
+        allow = await asyncio.to_thread(docker_network.addresses_of, urls)
+        self.network = Network(self.engine, self._server_id, "builds", allow=allow)
+        await self.network.open()
+
+    def image(self, kind: str, name: str) -> str:
+        """The name of an image of ours: of a `version` by its id, of an `environment` by its key."""
+        return f"{self._repository}/{kind}:{name}"
+
+    async def find(self, order: BuildOrder) -> Image | None:
+        """The image of a version, with this server's runner in it; None if it was not built, or is gone."""
+        name = self.image("version", order.version_id)
+        async with self._lock(f"find {order.version_id}"):
+            found = await docker_bases.inspect(self.engine, name)
+            if found is None or found.labels.get(docker_state.RUNNER) == self.bases.runner:
+                return found
+            await self.bases.with_runner(found.id, name, found.labels, _config(order))  # it has a former release's
+            return await docker_bases.inspect(self.engine, name)
+
+    async def build(self, order: BuildOrder) -> AsyncGenerator[str, None]:
+        """See Builder.build."""
+        if order.framework not in dependencies.FRAMEWORKS:
+            raise BuildFailed(f'framework "{order.framework}" is not supported by this executor yet')
+        try:
+            async with self._lock(order.version_id):
+                if await docker_bases.inspect(self.engine, self.image("version", order.version_id)):
+                    yield "Built already, nothing to do"
+                    return
+                async with contextlib.aclosing(self._build(order)) as lines:
+                    async for line in lines:
+                        yield line
+        except EngineProblem as problem:
+            raise BuildFailed(f"the Docker engine did not see the build through: {problem}") from problem
+
+    async def _build(self, order: BuildOrder) -> AsyncGenerator[str, None]:
+        folder = self._data / "builds" / f"{order.version_id}-{secrets.token_hex(4)}"
+        source = folder / "source"
+        unpacking = asyncio.ensure_future(asyncio.to_thread(snapshots.unpack, order.snapshot, source))
+        try:
+            await asyncio.shield(unpacking)
+            project = await asyncio.to_thread(dependencies.read, source)
+            base = await self.bases.get(order.python or project.requires_python, order.profile)
+            yield f"Python {base.python}"
+            python = Python(executable=base.base_id, prefix="", version=base.python)
+            key = dependencies.key(project, python, order.deployment_id, order.source_sha256)
+            build = _Build(self, order, project, base, key, source)
+            async with self._lock(key), contextlib.aclosing(build.environment()) as lines:
+                async for line in lines:
+                    yield line
+            async with contextlib.aclosing(build.version()) as lines:
+                async for line in lines:
+                    yield line
+        finally:
+            await asyncio.gather(unpacking, return_exceptions=True)  # a thread that cannot be stopped
+            await asyncio.to_thread(folders.remove, folder)
+
+    def _lock(self, name: str) -> asyncio.Lock:
+        return self._locks.setdefault(name, asyncio.Lock())
+
+    async def open_shop(self, shop: Workshop, order: BuildOrder, *, busy: bool) -> None:
+        """Open a workshop as the deployment's user; `busy` where programs will run that need packages."""
+        reads: dict[Path, str] = {}
+        if busy:
+            reads = {path: str(path) for path in builds.named_files(builds.settings(self._environ))}
+            reads[Path(uv.find_uv_bin())] = UV
+        network = self.network.name if busy else "none"
+        await shop.open(identity=identity(order.deployment_id), network=network, reads=reads)
+
+    def work(self, steps: list[list[str]], require: str = "") -> Work:
+        """Steps of uv with the environment that they need, the operator's settings in it."""
+        env = {
+            **builds.settings(self._environ),
+            "PATH": f"{VENV}/bin:/usr/local/bin:/usr/bin:/bin",
+            "HOME": TEMPORARY,
+            "TMPDIR": TEMPORARY,
+            "LANG": "C.UTF-8",
+            "VIRTUAL_ENV": VENV,
+            "UV_CACHE_DIR": CACHE,
+            "UV_LINK_MODE": "copy",
+            "UV_NO_PROGRESS": "1",
+            "UV_PYTHON_DOWNLOADS": "never",
+            "NO_COLOR": "1",
+        }
+        return Work(steps=[[UV, *step] for step in steps], env=env, require=require)
+
+    def shop(self, image: str, order: BuildOrder) -> Workshop:
+        """A workshop for this order, not open yet."""
+        labels = {docker_state.SERVER: self._server_id, docker_state.DEPLOYMENT: order.deployment_id}
+        return Workshop(self.engine, image, labels)
+
+    async def prune(self, keep_version_ids: set[str], young: float = docker_prune.YOUNG_SECONDS) -> list[str]:
+        """Remove images of ours that no version in `keep_version_ids` needs; the names of those that went.
+
+        Keep what is active, what can be rolled back to, and what runs. The engine itself refuses to remove what a
+        container uses or another image stands on; what is younger than `young` seconds stays as well.
+        """
+        return await docker_prune.prune(self.engine, self._server_id, self.bases.runner, keep_version_ids, young)
+
+
+class _Build:
+    """One build under way."""
+
+    def __init__(
+        self, builder: DockerBuilder, order: BuildOrder, project: Project, base: Base, key: str, source: Path
+    ) -> None:
+        self._builder, self._order, self._project, self._base = builder, order, project, base
+        self._key, self._source = key, source
+        self._owner = identity(order.deployment_id)
+        self._environment = builder.image("environment", key)
+        self._deadline = asyncio.get_running_loop().time() + BUILD_SECONDS
+
+    async def environment(self) -> AsyncGenerator[str, None]:
+        """Make the environment's image, unless it is there."""
+        if await docker_bases.inspect(self._builder.engine, self._environment):
+            yield "Dependencies unchanged, reused"
+            return
+        yield f"Installing dependencies ({_NAMES[self._project.source]})"
+        shop = self._builder.shop(self._base.image, self._order)
+        try:
+            await self._builder.open_shop(shop, self._order, busy=True)
+            await shop.put(await asyncio.to_thread(self._packed_source, ["venv"]))
+            steps = install_steps(self._project, self._base.executable, _PLACES.__getitem__)
+            work = self._builder.work(steps, dependencies.FRAMEWORKS[self._order.framework])
+            async with contextlib.aclosing(shop.run(work, self._deadline)) as lines:
+                async for line in lines:
+                    yield line
+            labels = {docker_state.KIND: "environment", docker_state.ENVIRONMENT: self._key}
+            await shop.commit(self._environment, labels)
+        except Missing:
+            package = dependencies.FRAMEWORKS[self._order.framework]
+            files = "pyproject.toml or requirements.txt"
+            raise BuildFailed(f"{package} is not among the dependencies: add it to {files}") from None
+        finally:
+            await shop.close()
+
+    async def version(self) -> AsyncGenerator[str, None]:
+        """Put the project on top, packaged if it is a package, look at its entrypoint, and make the version's image."""
+        shop = self._builder.shop(self._environment, self._order)
+        try:
+            await self._builder.open_shop(shop, self._order, busy=self._project.packaged)
+            if self._project.packaged:
+                await shop.put(await asyncio.to_thread(self._packed_source, ["site"]))
+                async with contextlib.aclosing(self._package(shop)) as lines:
+                    async for line in lines:
+                        yield line
+            await shop.put(await asyncio.to_thread(self._packed_project))
+            for warning in await self._check_entrypoint(shop):
+                yield warning
+            labels = {
+                docker_state.KIND: "version",
+                docker_state.VERSION: self._order.version_id,
+                docker_state.ENVIRONMENT: self._key,
+                docker_state.SITE: SITE if self._project.packaged else "",
+            }
+            await shop.commit(self._builder.image("version", self._order.version_id), labels, _config(self._order))
+        finally:
+            await shop.close()
+
+    async def _package(self, shop: Workshop) -> AsyncGenerator[str, None]:
+        install = ["pip", "install", "--no-progress", "--color", "never", "--no-deps", "--compile-bytecode"]
+        place = ["--python", f"{VENV}/bin/python", "--target", SITE, SOURCE]
+        work = self._builder.work([[*install, *place]])
+        try:
+            async with contextlib.aclosing(shop.run(work, self._deadline)) as lines:
+                async for line in lines:
+                    yield line
+        except BuildFailed as failure:
+            yield f"warning: the project was not installed as a package, its files are used as they are: {failure}"
+
+    async def _check_entrypoint(self, shop: Workshop) -> list[str]:
+        """Warnings. What is not among the project's files may be a package that is installed in the image."""
+        entrypoint = self._order.entrypoint
+        try:
+            places = [self._source, self._source / "src"]
+            return await asyncio.to_thread(dependencies.check_entrypoint, entrypoint, places)
+        except BuildFailed:
+            module = entrypoint.rpartition(":")[0].replace(".", "/")
+            packages = f"{VENV}/lib/python{self._base.python}/site-packages"
+            candidates = [f"{place}/{module}{end}" for place in (SITE, packages) for end in ("", ".py")]
+            if ":" in entrypoint and not module.endswith("/py"):
+                for candidate in candidates:
+                    if await shop.holds(candidate):
+                        return []
+            raise
+
+    def _packed_source(self, folders_to_fill: list[str]) -> Packed:
+        packed = Packed()
+        packed.tree(SOURCE[1:], self._source, self._owner)
+        packed.folder(TEMPORARY[1:], 0, 0o1777)
+        for name in (*folders_to_fill, CACHE[1:]):
+            packed.folder(name, self._owner)
+        return packed
+
+    def _packed_project(self) -> Packed:
+        packed = Packed()
+        packed.tree(APP[1:], self._source, self._owner, frozenset({folders.ARTIFACTS}))
+        packed.folder(f"{APP[1:]}/{folders.ARTIFACTS}", self._owner)
+        packed.folder(TEMPORARY[1:], 0, 0o1777)
+        packed.file("etc/passwd", _USERS.format(self._owner).encode())
+        packed.file("etc/group", _GROUPS.format(self._owner).encode())
+        return packed
+
+
+def _config(order: BuildOrder) -> dict[str, Any]:
+    """What an image of ours does if somebody starts it by hand: nothing, as nobody."""
+    owner = identity(order.deployment_id)
+    return {"Entrypoint": ["/bin/false"], "Cmd": [], "User": f"{owner}:{owner}"}
+
+
+_PLACES = {"venv": VENV, "tmp": TEMPORARY}
+_NAMES = {
+    "lock": "uv.lock",
+    "pyproject": "pyproject.toml",
+    "requirements": "requirements.txt",
+    "none": "the project names none",
+}
