@@ -137,7 +137,8 @@ class Workplace:
         try:
             async for line in self._read(process):
                 yield line
-            status = await asyncio.wait_for(process.wait(), self._left())
+            async with asyncio.timeout(self._left()):
+                status = await process.wait()
         except TimeoutError:
             raise BuildFailed("the build took too long and was ended") from None
         finally:
@@ -163,7 +164,11 @@ class Workplace:
     async def _read(self, process: asyncio.subprocess.Process) -> AsyncGenerator[str, None]:
         assert process.stdout is not None
         rest = ""
-        while data := await asyncio.wait_for(process.stdout.read(65_536), self._left()):
+        while True:
+            async with asyncio.timeout(self._left()):
+                data = await process.stdout.read(65_536)
+            if not data:
+                break
             *complete, rest = (rest + data.decode(errors="replace")).split("\n")
             rest = rest[:MAXIMUM_LINE]
             for raw in complete:

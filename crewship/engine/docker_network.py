@@ -202,7 +202,8 @@ async def _told(command: Sequence[str], given: str = "") -> str:
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        _, said = await asyncio.wait_for(process.communicate(given.encode()), _SECONDS)
+        async with asyncio.timeout(_SECONDS):
+            _, said = await process.communicate(given.encode())
     except TimeoutError:
         return "it took too long"
     finally:

@@ -138,7 +138,8 @@ class Bell:
     async def wait(self) -> None:
         """Return once rung since the last wait, or after a second."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._rung.wait(), _LOOK_ANYWAY)
+            async with asyncio.timeout(_LOOK_ANYWAY):
+                await self._rung.wait()
         self._rung.clear()
 
     def close(self) -> None:

@@ -118,7 +118,8 @@ async def _output(command: list[str], environ: Mapping[str, str], patience: floa
         stderr=asyncio.subprocess.DEVNULL,
     )
     try:
-        said, _ = await asyncio.wait_for(process.communicate(), patience)
+        async with asyncio.timeout(patience):
+            said, _ = await process.communicate()
     except TimeoutError:
         return -1, ""
     finally:

@@ -179,7 +179,8 @@ def began(folder: Path) -> bool:
 
 async def _within(seconds: float, wait: Awaitable[None]) -> bool:
     try:
-        await asyncio.wait_for(wait, seconds)
+        async with asyncio.timeout(seconds):
+            await wait
     except TimeoutError:
         return False
     return True

@@ -5,6 +5,7 @@ import sqlite3
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -216,7 +217,7 @@ class EventLog:
 
     async def _read_tail(self) -> None:
         """Where several processes append, the tail is what the database gives, in its order."""
-        while True:
+        while not self._closing:
             self._tail_bell.clear()
             try:
                 events = await self._call(lambda: self._read_sized(self._tail.head, READ_AT_ONCE, None))
@@ -226,10 +227,10 @@ class EventLog:
             if events:
                 self._tail.push(events)
                 continue
-            try:
-                await asyncio.wait_for(self._tail_bell.wait(), LOOK_AGAIN_SECONDS)
-            except TimeoutError:
-                continue
+            # Not wait_for: on Python 3.11 it can swallow a cancellation that meets the bell, and then never ends.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_AGAIN_SECONDS):
+                    await self._tail_bell.wait()
 
     async def _call(self, read: Callable[[], State]) -> State:
         try:
