@@ -167,7 +167,8 @@ async def test_a_cancelled_build_leaves_nothing_behind(server, tmp_path):
         if line.startswith("Installing"):
             break
     going = asyncio.create_task(anext(lines))
-    await asyncio.wait_for(_appears(server), 30)
+    async with asyncio.timeout(30):
+        await _appears(server)
     going.cancel()
     with pytest.raises(asyncio.CancelledError):
         await going
