@@ -61,6 +61,8 @@ async def _docker(settings: Settings, data: Path, server_id: str, port: int, sta
     builder = DockerBuilder(engine, data, server_id, base_images=settings.base_images)
     executor = DockerExecutor(engine, builder, data, server_id, api_port=port, allow=settings.egress_allow)
     try:
+        await engine.open()
+        logger.info("a Docker engine answers: runs will be containers (a first start fetches a base image)")
         await executor.open()
     except BaseException:
         await executor.close()
