@@ -1,13 +1,18 @@
 """What many tests need: a real database, a real server."""
 
+import os
+import sys
 from collections.abc import Iterator
 from itertools import count
 
 import psycopg
 import pytest
 
+from xdist.dsession import LoadFileScheduling
 from tests import postgres
 from tests.server import Api, ServerProcess
+
+LINES_OF_A_FAILURE = 40
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -22,6 +27,28 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     long = [item for item in items if item.get_closest_marker("long")]
     items[:] = [item for item in items if item not in long]
     config.hook.pytest_deselected(items=long)
+
+
+class OneEngine(LoadFileScheduling):
+    """Files are dealt out whole; those that use the Docker engine go to one process, because they share an engine."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return "docker" if "docker" in file else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> OneEngine:
+    """How xdist deals out the tests."""
+    return OneEngine(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Show a failure when it happens: a run that is stopped half way has then said what was wrong."""
+    if report.failed and not os.environ.get("PYTEST_XDIST_WORKER"):
+        shown = "\n".join(report.longreprtext.splitlines()[-LINES_OF_A_FAILURE:])
+        sys.stderr.write(f"\nFAILED {report.nodeid} ({report.when})\n{shown}\n")
+        sys.stderr.flush()
 
 
 @pytest.fixture(scope="session")

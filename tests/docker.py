@@ -17,9 +17,15 @@ _SCRIPT = Path(__file__).parent.parent / "scripts" / "docker-for-tests"
 
 
 @functools.cache
+def _asked() -> subprocess.CompletedProcess[str]:
+    """What the script said, whether it could or not: an engine that does not come up is waited for once."""
+    return subprocess.run([_SCRIPT], stdout=subprocess.PIPE, check=False, text=True, timeout=240)
+
+
 def engine_and_base() -> tuple[str, str]:
     """The engine's URL and the name of a base image with Python 3.11, started and made where they are not there."""
-    ended = subprocess.run([_SCRIPT], stdout=subprocess.PIPE, check=True, text=True, timeout=900)
+    ended = _asked()
+    ended.check_returncode()
     url, image = ended.stdout.split()
     return url, image
 
