@@ -7,8 +7,8 @@ from itertools import count
 
 import psycopg
 import pytest
-
 from xdist.dsession import LoadFileScheduling
+
 from tests import postgres
 from tests.server import Api, ServerProcess
 
