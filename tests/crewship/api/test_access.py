@@ -6,7 +6,10 @@ from crewship.api.app import ROUTES
 from tests.server import Api, ServerProcess
 
 
-@pytest.mark.parametrize("route", [route for route in ROUTES if route.path.startswith("/v1")], ids=str)
+CLOSED = [route for route in ROUTES if route.path.startswith("/v1")]
+
+
+@pytest.mark.parametrize("route", CLOSED, ids=[f"{route.method} {route.path}" for route in CLOSED])
 def test_nothing_below_v1_opens_without_a_key(route, server: ServerProcess):
     path = route.path.replace("{name:.+}", "x").replace("{", "").replace("}", "")
     for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Bearer csk_0_0"}, {"Authorization": "x"}):

@@ -162,6 +162,7 @@ def test_a_bomb_in_an_extended_header_is_refused(path):
 @pytest.mark.parametrize(
     "content",
     [b"", b"no gzip", gzip.compress(b""), gzip.compress(b"no tar" * 500), gzip.compress(bytes(10_240))],
+    ids=["empty", "no gzip", "empty gzip", "no tar", "empty tar"],
 )
 def test_what_is_no_archive_with_files_is_refused(path, content):
     path.write_bytes(content)
