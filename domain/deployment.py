@@ -190,10 +190,15 @@ def promote(deployment: Deployment, source: Environment, target: Environment) ->
     return [_activation(deployment, target, active.version_id, "promote")]
 
 
-def live_version(deployment: Deployment, environment: Environment) -> Active:
-    """The version that a run in this environment executes."""
+def takes_runs(deployment: Deployment) -> None:
+    """Whether a run may begin: not while the deployment is being deleted."""
     if deployment.closed:
         raise Conflict(f"Deployment {deployment.name} is being deleted")
+
+
+def live_version(deployment: Deployment, environment: Environment) -> Active:
+    """The version that a run in this environment executes."""
+    takes_runs(deployment)
     active = deployment.pointer(environment).active
     if active is None:
         raise BadRequest(f"No running version found for {environment} environment")

@@ -14,6 +14,8 @@ Reason = Literal["error", "timeout", "out_of_memory", "disk_full", "lost", "star
 
 
 Kind = Literal["run", "edit"]
+Repeated = Literal["same", "active"]
+"""Which version repeats a run: the one that it had, or the one that is live now."""
 
 
 class Resume(msgspec.Struct, frozen=True):
@@ -31,7 +33,7 @@ class Update(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunRequested(Event, tag="run.created", frozen=True, kw_only=True):
-    """Somebody asked for one execution of a deployed version."""
+    """Somebody asked for one execution of a deployed version; `rerun_of` names the run that it repeats."""
 
     run_id: str
     deployment_id: str
@@ -44,6 +46,7 @@ class RunRequested(Event, tag="run.created", frozen=True, kw_only=True):
     update: Sealed[Update] = None
     input: Sealed[dict[str, Any]] = None
     stored_input: Stored | None = None
+    rerun_of: str | None = None
 
 
 class RunClaimed(Event, tag="run.claimed", frozen=True, kw_only=True):
@@ -164,6 +167,12 @@ def evolve(run: Run | None, event: RunEvent) -> Run:
             return msgspec.structs.replace(run, status="failed", input=None)
         case RunCanceled():
             return msgspec.structs.replace(run, status="canceled", input=None)
+
+
+def repeatable(asked: RunRequested) -> None:
+    """Whether a run can be run again: an edit of a thread's state cannot, it has had its effect."""
+    if asked.kind != "run":
+        raise BadRequest(f"Run {asked.run_id} edits a thread's state; set the state again instead")
 
 
 def claim(run: Run, server_id: str, epoch: int) -> list[RunEvent]:

@@ -110,6 +110,7 @@ def _run(event: RunRequested | RunStarted | RunSucceeded | RunFailed | RunCancel
         case RunRequested():
             names = ("run_id", "deployment_id", "version_id", "version_number", "thread_id", "environment")
             payload = {name: getattr(event, name) for name in names}
+            payload |= {"rerun_of": event.rerun_of} if event.rerun_of else {}
             return "run.created", {**payload, "input": _value(event.input, event.stored_input)}
         case RunStarted(run_id=run_id, started_at=started_at):
             return "run.started", {"run_id": run_id, "started_at": text(started_at)}

@@ -20,6 +20,7 @@ RUNS = sa.Table(
     sa.Column("version_id", sa.Text, nullable=False),
     sa.Column("version_number", sa.Integer, nullable=False),
     sa.Column("thread_id", sa.Text, index=True),
+    sa.Column("rerun_of", sa.Text),
     sa.Column("environment", sa.Text, nullable=False),
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("status", sa.Text, nullable=False),
@@ -106,6 +107,7 @@ def _new(recorded: Recorded, run: RunRequested) -> dict[str, Any]:
         "version_id": run.version_id,
         "version_number": run.version_number,
         "thread_id": run.thread_id,
+        "rerun_of": run.rerun_of,
         "environment": run.environment,
         "kind": run.kind,
         "status": "pending",
@@ -148,6 +150,7 @@ def public(row: Row) -> dict[str, Any]:
         "version_id": row["version_id"],
         "version_number": row["version_number"],
         "thread_id": row["thread_id"],
+        "rerun_of": row["rerun_of"],
         "environment": row["environment"],
         "status": row["status"],
         "input": shown_value(row["input"], row["stored_input"]),
@@ -169,4 +172,4 @@ def _duration(row: Row) -> int | None:
     return max(0, round(took.total_seconds() * 1000))
 
 
-RUNS_VIEW = Projection("runs", 1, (RUNS,), project)
+RUNS_VIEW = Projection("runs", 2, (RUNS,), project)

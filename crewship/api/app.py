@@ -70,6 +70,7 @@ ROUTES = (
     Route("GET", RUN, runs.get, "read"),
     Route("GET", f"{RUN}/wait", runs.wait, "read"),
     Route("POST", f"{RUN}/cancel", runs.cancel, "run"),
+    Route("POST", f"{RUN}/rerun", runs.rerun, "run"),
     Route("GET", f"{RUN}/events", events.run_events, None),
     Route("POST", f"{RUN}/stream-token", events.stream_token, "read"),
     Route("GET", f"{RUN}/artifacts", runs.artifacts, "read"),

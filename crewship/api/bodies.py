@@ -15,6 +15,7 @@ from crewship.nesting import DEEPEST, too_deep
 from domain.access import Scope
 from domain.deployment import ENVIRONMENTS, Environment
 from domain.errors import BadRequest, TooLarge
+from domain.run import Repeated
 from domain.thread import OnBusy
 
 T = TypeVar("T")
@@ -62,6 +63,13 @@ class CreateRun(msgspec.Struct, frozen=True, kw_only=True):
     deployment_id: str | None = None
     input: dict[str, Any] | None = None
     environment: Environment = "production"
+
+
+class RerunRun(msgspec.Struct, frozen=True, kw_only=True):
+    """POST /v1/runs/{id}/rerun"""
+
+    version: Repeated = "same"
+    input: dict[str, Any] | None = None
 
 
 class CreateThread(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,11 +7,12 @@ from urllib.parse import quote
 import msgspec
 from aiohttp import web
 
-from crewship.api.bodies import CreateRun, body, check_size, number, paging
+from crewship.api.bodies import CreateRun, RerunRun, body, check_size, number, paging
 from crewship.api.context import PRINCIPAL, SERVICE, Service, author, fresh_views
 from crewship.api.middleware import answer
 from crewship.blobs import BlobStore
 from crewship.commands import deployments as deployment_commands
+from crewship.commands import reruns
 from crewship.commands import runs as commands
 from crewship.commands.idempotency import Idempotency
 from crewship.commands.idempotency import idempotency as keyed
@@ -43,6 +44,23 @@ async def create(request: web.Request) -> web.Response:
         idempotency=idempotency(request, msgspec.json.encode(wanted, order="deterministic")),
     )
     return answer(await commands.request(service.log, service.blobs, order, author(request)), 202)
+
+
+async def rerun(request: web.Request) -> web.Response:
+    """POST /v1/runs/{run_id}/rerun: a new run like that one, in its thread if it had one."""
+    service = request.app[SERVICE]
+    if service.closing:
+        raise Unavailable("The server is shutting down")
+    wanted = await body(request, RerunRun)
+    check_size("input", wanted.input)
+    run_id = request.match_info["run_id"]
+    again = reruns.Again(
+        run_id=run_id,
+        version=wanted.version,
+        input=wanted.input,
+        idempotency=idempotency(request, run_id.encode() + msgspec.json.encode(wanted, order="deterministic")),
+    )
+    return answer(await reruns.rerun(service.log, service.blobs, again, author(request)), 202)
 
 
 def idempotency(request: web.Request, fingerprinted: bytes) -> Idempotency | None:

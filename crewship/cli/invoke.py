@@ -58,10 +58,10 @@ def invoke(
     if detach:
         terminal.print_json_line(run) if as_json else terminal.say(run["run_id"])
         return
-    ctx.exit(_stay(client, run["run_id"], stream, logs, timeout, as_json))
+    ctx.exit(stay(client, run["run_id"], stream, logs, timeout, as_json))
 
 
-def _stay(client: Client, run_id: str, stream: bool, logs: bool, timeout: float | None, as_json: bool) -> int:
+def stay(client: Client, run_id: str, stream: bool, logs: bool, timeout: float | None, as_json: bool) -> int:
     """Watches or waits until the run has ended; the command's exit code."""
     try:
         if stream:

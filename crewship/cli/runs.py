@@ -1,12 +1,14 @@
 """`crewship runs …`: what ran, how it went, and how to stop it."""
 
+from typing import Any
+
 import click
 
 from crewship.cli import parameters, terminal
 from crewship.cli.artifacts import artifacts, download
 from crewship.cli.client import Client
-from crewship.cli.errors import CommandError
-from crewship.cli.invoke import conclude
+from crewship.cli.errors import CommandError, Mistake
+from crewship.cli.invoke import conclude, stay
 from crewship.cli.stream import RUN_ENDS, EventReader, TookTooLong
 from crewship.cli.watch import draw_run, wait_for_run
 
@@ -17,7 +19,7 @@ QUIET = 1.0
 
 @click.group()
 def runs() -> None:
-    """Look at runs, their events, logs and artifacts; cancel them."""
+    """Look at runs, their events, logs and artifacts; cancel them, run them again."""
 
 
 runs.add_command(artifacts)
@@ -153,6 +155,37 @@ def cancel(run_id: str, as_json: bool) -> None:
         terminal.say(f"⏹ {run_id} canceled", fg="yellow")
     else:
         terminal.say(f"{run_id} was asked to stop and is still {answer['status']}", fg="yellow")
+
+
+@runs.command()
+@click.argument("run_id")
+@click.option("--active", is_flag=True, help="By the version that is live now, not by the one that it had.")
+@click.option("-i", "--input", "given", metavar="JSON|@FILE|-", help="Another input than the one that it had.")
+@click.option("--stream", is_flag=True, help="Draw what happens while it happens.")
+@click.option("--detach", is_flag=True, help="Print the new run's id and do not wait.")
+@parameters.as_json
+@click.pass_context
+def rerun(
+    ctx: click.Context, run_id: str, active: bool, given: str | None, stream: bool, detach: bool, as_json: bool
+) -> None:
+    """Run again what a run was asked to do: a new run, in the same thread if it had one.
+
+    \b
+    Examples:
+      crewship runs rerun run_abc123 --stream
+      crewship runs rerun run_abc123 --active -i '{"topic": "AI"}'
+    """
+    if detach and stream:
+        raise Mistake("--detach does not wait, so there is nothing to --stream: leave one of them out")
+    body: dict[str, Any] = {"version": "active" if active else "same"}
+    if given is not None:
+        body["input"] = parameters.run_input(given)
+    client = Client.connect()
+    run = client.post_once("runs", run_id, "rerun", body=body)
+    if detach:
+        terminal.print_json_line(run) if as_json else terminal.say(run["run_id"])
+        return
+    ctx.exit(stay(client, run["run_id"], stream, logs=False, timeout=None, as_json=as_json))
 
 
 @runs.command()

@@ -22,6 +22,7 @@ from crewship.views.sqlite import SqliteViews
 from domain import access, deployment, name, output, run, thread, variables, version
 from domain.event import Mark, Recorded
 from projections import ALL
+from tests.golden.history_attempts import attempts
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
 STORED = output.Stored(sha256="ab" * 32, size=300_000, preview="{")
@@ -71,6 +72,7 @@ def history() -> list[Change]:
         *run_of("run_4", run.RunCanceled(run_id="run_4", canceled_at=AT), asked=True),
         Change("run_1:output", 0, _output(), [Mark(happened_at=AT, line=number) for number in range(1, 13)]),
         *_threads(),
+        *attempts(),
         Change("idem:ef", 0, [name.RequestRemembered(fingerprint="ef" * 32, run_id="run_1")]),
         Change("dep_2", 0, [deployment.DeploymentCreated(deployment_id="dep_2", name="gone")]),
         Change(

@@ -354,3 +354,20 @@ def test_what_is_not_there_is_told_at_once(server: Any, crewship: Command, argum
     result = crewship(*arguments)
     assert result.exit_code == 1
     assert result.stderr.startswith("error: There is no /v1/")
+
+
+def test_a_rerun_is_waited_for_like_an_invocation(server: Any, crewship: Command):
+    asked: list[Any] = []
+
+    @server.on("POST", "/v1/runs/run_0/rerun")
+    async def rerun(request: web.Request) -> web.Response:
+        asked.append(await request.json())
+        return web.json_response({"run_id": "run_1", "rerun_of": "run_0", "status": "pending"}, status=202)
+
+    server.answers("GET", "/v1/runs/run_1/wait", RUN)
+    result = crewship("runs", "rerun", "run_0", "--active", "-i", '{"topic": "AI"}')
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout) == {"report": "é"}
+    assert asked == [{"version": "active", "input": {"topic": "AI"}}]
+    result = crewship("runs", "rerun", "run_0", "--detach")
+    assert (result.stdout, asked[1]) == ("run_1\n", {"version": "same"})
