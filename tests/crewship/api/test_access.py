@@ -5,7 +5,6 @@ import pytest
 from crewship.api.app import ROUTES
 from tests.server import Api, ServerProcess
 
-
 CLOSED = [route for route in ROUTES if route.path.startswith("/v1")]
 
 
