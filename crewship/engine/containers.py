@@ -230,7 +230,7 @@ def configuration(launch: Launch, image: Image, server_id: str, network: str) ->
     volume = {"Labels": {name: labels[name] for name in (docker_state.SERVER, docker_state.RUN)}}
     return {
         "Image": image.id,
-        "Entrypoint": [*guard, "--runner", "/runner/run.py", "--python", f"{VENV}/bin/python"],
+        "Entrypoint": [*guard, "--", f"{VENV}/bin/python", "/runner/run.py"],
         "Cmd": [],
         "User": f"{owner}:{owner}",
         "WorkingDir": "/",

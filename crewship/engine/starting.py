@@ -83,10 +83,11 @@ class Start:
 
     def _command(self, note: Note, identities: Path, passed: dict[str, int]) -> list[str]:
         runner = "/runner" if note.confined else str(self._runner)
-        program = [f"{self._venv(note.confined)}/bin/python", "-I", "-S", f"{runner}/guard.py"]
+        python = f"{self._venv(note.confined)}/bin/python"
+        program = [python, "-I", "-S", f"{runner}/guard.py"]
         for name, descriptor in passed.items():
             program += [f"--{name}", str(descriptor)]
-        program += ["--runner", f"{runner}/run.py"]
+        program += ["--", python, f"{runner}/run.py"]
         groups = tuple(Path(group) for group in note.groups)
         if not note.confined:
             return bubblewrap.enter_groups(groups, program)

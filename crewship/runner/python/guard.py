@@ -1,5 +1,6 @@
 """The first process in a sandbox: `python -I -S guard.py --journal FD [--control FD --bell FD --lock FD] [--ascii]
---runner PATH [--python PATH]`, with the run's spec as JSON on its standard input (see crewship_runner/guard/spec.py).
+-- COMMAND …`, with the run's spec as JSON on its standard input (see crewship_runner/guard/spec.py). The command hosts
+the project's framework: run.py beside this file with a Python, or run.mjs with a Node.
 
 PID 1 of the sandbox's pid namespace, or an ordinary process that adopts the orphans below it. The spec, the journal
 and the verdict on how the run ended are this process's alone: the project's code runs in its child, which reports over

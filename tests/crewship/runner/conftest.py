@@ -61,7 +61,7 @@ class Guarded:
             "lock": os.open(self.lock, os.O_RDWR | os.O_CREAT, 0o600),
         }
         arguments = [argument for name, fd in fds.items() for argument in (f"--{name}", str(fd))]
-        arguments += ["--runner", str(runner or RUNNER / "run.py"), "--python", python]
+        arguments += ["--", python, str(runner or RUNNER / "run.py")]
         self.process = subprocess.Popen(
             [sys.executable, "-I", "-S", str(RUNNER / "guard.py"), *arguments],
             stdin=subprocess.PIPE,

@@ -31,8 +31,8 @@ class Child(NamedTuple):
     reports: int
 
 
-def start(python: str, runner: str, spec: Spec) -> Child:
-    """Start `python runner --report FD --job FD`. Raises CannotStart."""
+def start(command: list[str], spec: Spec) -> Child:
+    """Start `command --report FD --job FD`. Raises CannotStart."""
     job = os.memfd_create("job")  # a pipe would need a writer that waits: an input can be larger than a pipe
     with open(job, "wb", closefd=False) as file:
         file.write(spec.job)
@@ -42,7 +42,7 @@ def start(python: str, runner: str, spec: Spec) -> Child:
     cpus = _choose_cpus(spec.limits.cpus)
     try:
         process = subprocess.Popen(  # noqa: S603 - the program is ours, its arguments are numbers
-            [python, runner, "--report", str(child_reports), "--job", str(job)],
+            [*command, "--report", str(child_reports), "--job", str(job)],
             stdin=subprocess.DEVNULL,
             stdout=child_stdout,
             stderr=child_stderr,

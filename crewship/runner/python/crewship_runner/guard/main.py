@@ -52,8 +52,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     for name in ("control", "bell", "lock"):  # not there in a container, which has signals, a log and a name
         parser.add_argument(f"--{name}", type=int, metavar="FD")
     parser.add_argument("--ascii", action="store_true", help="for a journal whose keeper cuts lines between any bytes")
-    parser.add_argument("--runner", required=True, help="the child's program, run.py beside guard.py")
-    parser.add_argument("--python", default=sys.executable, help="the interpreter that runs it")
+    parser.add_argument("command", nargs="+", help="the child's program, which is told --report FD --job FD")
     return parser.parse_args(arguments)
 
 
@@ -73,7 +72,7 @@ def _guard(options: Any, order: spec.Spec, journal: Journal, wakeups: int) -> No
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     journal.add("ready")
     journal.flush()
-    started = child.start(options.python, options.runner, order)
+    started = child.start(options.command, order)
     Loop(started, order, journal, options.control, wakeups).run()
 
 
