@@ -1,20 +1,19 @@
-"""The routes, and who may take each."""
+"""The routes, and who may take each. What each takes and gives stands in descriptions.py."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
+import msgspec
 from aiohttp import web
 
-from crewship.api import deployments, events, keys, runs, threads
+from crewship.api import deployments, events, keys, openapi, reading, runs, server, threads
 from crewship.api.bodies import LARGEST_BODY
 from crewship.api.context import SERVICE, Service
-from crewship.api.middleware import Handler, answer, explain, guarded, identify, share, sign
+from crewship.api.descriptions import ABOUT
+from crewship.api.middleware import Handler, explain, guarded, identify, share, sign
 from domain.access import Scope
-from domain.errors import Unavailable
 
 SHUTDOWN_SECONDS = 5.0
-PROBE_SECONDS = 5.0
 
 
 class Route(NamedTuple):
@@ -26,32 +25,15 @@ class Route(NamedTuple):
     scope: Scope | None
 
 
-async def alive(_: web.Request) -> web.Response:
-    """GET /healthz: the process serves."""
-    return answer({"status": "ok"})
-
-
-async def ready(request: web.Request) -> web.Response:
-    """GET /readyz: the server takes work."""
-    service = request.app[SERVICE]
-    why = "shutting down" if service.closing else service.unhealthy()
-    if why:
-        raise Unavailable(f"Not ready: {why}")
-    try:
-        async with asyncio.timeout(PROBE_SECONDS):
-            await service.log.probe()
-    except TimeoutError:
-        raise Unavailable("Not ready: the log does not answer") from None
-    return answer({"status": "ready", "position": service.log.head})
-
-
 DEPLOYMENT = "/v1/deployments/{deployment}"
 RUN = "/v1/runs/{run_id}"
 THREAD = "/v1/threads/{thread_id}"
 
 ROUTES = (
-    Route("GET", "/healthz", alive, None),
-    Route("GET", "/readyz", ready, None),
+    Route("GET", "/healthz", server.alive, None),
+    Route("GET", "/readyz", server.ready, None),
+    Route("GET", "/openapi.json", server.openapi, None),
+    Route("GET", "/docs", server.docs, None),
     Route("POST", "/v1/deployments", deployments.create, "deploy"),
     Route("GET", "/v1/deployments", deployments.listing, "read"),
     Route("GET", DEPLOYMENT, deployments.get, "read"),
@@ -96,12 +78,19 @@ def build(service: Service) -> web.Application:
     application = web.Application(middlewares=[identify, share, explain], client_max_size=LARGEST_BODY)
     application[SERVICE] = service
     application[events.FRAMES] = events.Frames()
+    application[server.DESCRIPTION] = description()
     for route in ROUTES:
         handler: Handler = route.handler if route.scope is None else guarded(route.handler, route.scope)
         application.router.add_route(route.method, route.path, handler)
     application.on_response_prepare.append(sign)
     application.on_shutdown.append(end_streams)
     return application
+
+
+def description() -> server.Description:
+    """The table above, described."""
+    document = openapi.build(ROUTES, ABOUT)
+    return server.Description(msgspec.json.encode(document), reading.page(document))
 
 
 async def end_streams(application: web.Application) -> None:

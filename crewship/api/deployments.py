@@ -21,14 +21,14 @@ STALLED_SECONDS = 60.0
 
 
 async def create(request: web.Request) -> web.Response:
-    """POST /v1/deployments"""
+    """POST /v1/deployments: make a deployment, which waits for its first version."""
     wanted = await body(request, CreateDeployment)
     deployment_id = await commands.create(request.app[SERVICE].log, wanted.name, author(request))
     return answer(await _shown(await fresh_views(request), deployment_id), 201)
 
 
 async def listing(request: web.Request) -> web.Response:
-    """GET /v1/deployments"""
+    """GET /v1/deployments: deployments, newest first."""
     views = await fresh_views(request)
     filters = {"name": request.query["name"]} if "name" in request.query else {}
     rows = await views.rows(view.listing(tuple(filters)), **filters, **paging(request))
@@ -37,12 +37,12 @@ async def listing(request: web.Request) -> web.Response:
 
 
 async def get(request: web.Request) -> web.Response:
-    """GET /v1/deployments/{deployment}"""
+    """GET /v1/deployments/{deployment}: one deployment, and what is live where."""
     return answer(await _shown(await fresh_views(request), await _id(request)))
 
 
 async def delete(request: web.Request) -> web.Response:
-    """DELETE /v1/deployments/{deployment}"""
+    """DELETE /v1/deployments/{deployment}: take a deployment at rest out of service; its name is free again."""
 
     async def count_unfinished(deployment_id: str) -> int:
         views = await fresh_views(request)
@@ -90,7 +90,7 @@ async def _chunks(request: web.Request) -> AsyncIterator[bytes]:
 
 
 async def versions(request: web.Request) -> web.Response:
-    """GET /v1/deployments/{deployment}/versions"""
+    """GET /v1/deployments/{deployment}/versions: its versions, newest first."""
     views = await fresh_views(request)
     deployment_id = await _id(request)
     rows = await views.rows(view.LIST_VERSIONS, deployment_id=deployment_id, **paging(request))
@@ -99,12 +99,12 @@ async def versions(request: web.Request) -> web.Response:
 
 
 async def version(request: web.Request) -> web.Response:
-    """GET /v1/versions/{version_id}"""
+    """GET /v1/versions/{version_id}: one version."""
     return answer(await _shown_version(await fresh_views(request), request.match_info["version_id"]))
 
 
 async def roll_back(request: web.Request) -> web.Response:
-    """POST /v1/deployments/{deployment}/rollback"""
+    """POST /v1/deployments/{deployment}/rollback: put an earlier version live, by default the one before."""
     wanted = await body(request, RollBack)
     reference = request.match_info["deployment"]
     live = await commands.roll_back(
@@ -114,7 +114,7 @@ async def roll_back(request: web.Request) -> web.Response:
 
 
 async def promote(request: web.Request) -> web.Response:
-    """POST /v1/deployments/{deployment}/promote"""
+    """POST /v1/deployments/{deployment}/promote: put live in one environment what is live in another."""
     wanted = await body(request, Promote)
     reference = request.match_info["deployment"]
     live = await commands.promote(request.app[SERVICE].log, reference, wanted.source, wanted.target, author(request))
@@ -122,12 +122,12 @@ async def promote(request: web.Request) -> web.Response:
 
 
 async def variables(request: web.Request) -> web.Response:
-    """GET /v1/deployments/{deployment}/env"""
+    """GET /v1/deployments/{deployment}/env: the names of its variables, never their values."""
     return answer(await _variables(await fresh_views(request), await _id(request)))
 
 
 async def set_variables(request: web.Request) -> web.Response:
-    """PUT /v1/deployments/{deployment}/env"""
+    """PUT /v1/deployments/{deployment}/env: set variables; those that are not named stay."""
     wanted = await body(request, SetVariables)
     reference = request.match_info["deployment"]
     changed = await commands.set_variables(request.app[SERVICE].log, reference, wanted.variables, author(request))
@@ -135,7 +135,7 @@ async def set_variables(request: web.Request) -> web.Response:
 
 
 async def unset_variable(request: web.Request) -> web.Response:
-    """DELETE /v1/deployments/{deployment}/env/{name}"""
+    """DELETE /v1/deployments/{deployment}/env/{name}: forget a variable."""
     reference, name = request.match_info["deployment"], request.match_info["name"]
     await commands.unset_variable(request.app[SERVICE].log, reference, name, author(request))
     return web.Response(status=204)

@@ -66,7 +66,10 @@ FRAMES = web.AppKey("frames", Frames)
 
 
 async def run_events(request: web.Request) -> web.StreamResponse:
-    """GET /v1/runs/{run_id}/events"""
+    """GET /v1/runs/{run_id}/events: what it does, from its first event on and live, as server-sent events.
+
+    Needs a key with the scope `read`, or an `access_token` for this stream. 204 where nothing more can come.
+    """
     if token := request.query.get("access_token"):
         await _check_token(request, token)
         return await _run_events(request)
@@ -79,7 +82,7 @@ async def _run_events(request: web.Request) -> web.StreamResponse:
 
 
 async def version_events(request: web.Request) -> web.StreamResponse:
-    """GET /v1/versions/{version_id}/events"""
+    """GET /v1/versions/{version_id}/events: its build, as server-sent events; 204 where nothing more can come."""
     version, _ = await deployments.version(request.app[SERVICE].log, request.match_info["version_id"])
     return await _stream(request, version.id, finished=version.status != "building")
 

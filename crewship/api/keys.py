@@ -20,13 +20,13 @@ async def create(request: web.Request) -> web.Response:
 
 
 async def listing(request: web.Request) -> web.Response:
-    """GET /v1/api-keys"""
+    """GET /v1/api-keys: the keys that are not revoked, newest first."""
     views = await fresh_views(request)
     rows = await views.rows(view.LIST, **paging(request))
     return answer({"api_keys": [view.public(row) for row in rows]})
 
 
 async def revoke(request: web.Request) -> web.Response:
-    """DELETE /v1/api-keys/{key_id}"""
+    """DELETE /v1/api-keys/{key_id}: from now on the key opens nothing."""
     await commands.revoke(request.app[SERVICE].log, request.match_info["key_id"], author(request))
     return web.Response(status=204)

@@ -23,7 +23,7 @@ STATUS = {
     "rate_limited": 429,
     "unavailable": 503,
 }
-CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 416: "bad_request"}
+CODES = {404: "not_found", 413: "too_large"}
 REQUEST_ID_HEADER = "X-Request-Id"
 RETRY_AFTER_SECONDS = "1"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
@@ -36,9 +36,15 @@ def answer(value: object, status: int = 200) -> web.Response:
     return web.Response(body=msgspec.json.encode(value), status=status, content_type="application/json")
 
 
-def refusal(error: DomainError) -> web.Response:
+def problem(request: web.BaseRequest, status: int, code: str, message: str, **extras: object) -> web.Response:
+    """An error as the API shows it."""
+    error = {"message": message, "code": code, "request_id": request[REQUEST_ID], **extras}
+    return answer({"error": error}, status)
+
+
+def refusal(request: web.BaseRequest, error: DomainError) -> web.Response:
     """The answer for a refusal."""
-    response = answer({"error": {"message": error.message, "code": error.code, **error.extras}}, STATUS[error.code])
+    response = problem(request, STATUS[error.code], error.code, error.message, **error.extras)
     if error.code in ("unavailable", "rate_limited"):
         response.headers["Retry-After"] = RETRY_AFTER_SECONDS
     if error.code == "unauthorized":
@@ -68,23 +74,23 @@ async def explain(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except DomainError as error:
-        return refusal(error)
+        return refusal(request, error)
     except web.HTTPException as error:
         if error.status < 400:
             raise
         code = CODES.get(error.status, "bad_request")
         message = "Not found" if error.status == 404 else (error.reason or code)
-        response = answer({"error": {"message": message, "code": code}}, error.status)
+        response = problem(request, error.status, code, message)
         response.headers.update({name: error.headers[name] for name in ("Allow",) if name in error.headers})
         return response
     except web.RequestPayloadError:
-        return refusal(BadRequest("The body ended before it was whole"))
+        return refusal(request, BadRequest("The body ended before it was whole"))
     except ConnectionError:
         raise
     except Exception:
         logger.exception("a request failed", request_id=request[REQUEST_ID], path=request.path)
         message = f"Something went wrong on the server; its log tells more under {request[REQUEST_ID]}"
-        return answer({"error": {"message": message, "code": "internal"}}, 500)
+        return problem(request, 500, "internal", message)
 
 
 @web.middleware

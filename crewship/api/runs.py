@@ -29,7 +29,7 @@ STATUSES = ("pending", "running", "succeeded", "failed", "canceled")
 
 
 async def create(request: web.Request) -> web.Response:
-    """POST /v1/runs"""
+    """POST /v1/runs: ask for a run of the version that is live in an environment."""
     service = request.app[SERVICE]
     if service.closing:
         raise Unavailable("The server is shutting down")
@@ -74,7 +74,7 @@ def idempotency(request: web.Request, fingerprinted: bytes) -> Idempotency | Non
 
 
 async def listing(request: web.Request) -> web.Response:
-    """GET /v1/runs"""
+    """GET /v1/runs: runs, newest first."""
     views = await fresh_views(request)
     filters = {name: request.query[name] for name in view.FILTERS if name in request.query}
     if filters.get("status", "running") not in STATUSES:
@@ -90,7 +90,7 @@ async def listing(request: web.Request) -> web.Response:
 
 
 async def get(request: web.Request) -> web.Response:
-    """GET /v1/runs/{run_id}"""
+    """GET /v1/runs/{run_id}: one run, its input and output whole."""
     return answer(await _shown(request))
 
 
@@ -128,7 +128,7 @@ async def ended(service: Service, run_id: str, seconds: float) -> Run:
 
 
 async def cancel(request: web.Request) -> web.Response:
-    """POST /v1/runs/{run_id}/cancel"""
+    """POST /v1/runs/{run_id}/cancel: stop a run, and answer once it has stopped; 202 if that takes long."""
     service = request.app[SERVICE]
     run_id = request.match_info["run_id"]
     await commands.cancel(service.log, run_id, author(request))
@@ -141,7 +141,7 @@ async def cancel(request: web.Request) -> web.Response:
 
 
 async def artifacts(request: web.Request) -> web.Response:
-    """GET /v1/runs/{run_id}/artifacts"""
+    """GET /v1/runs/{run_id}/artifacts: the files that it left under /app/artifacts/."""
     views = await fresh_views(request)
     run, _ = await commands.get(request.app[SERVICE].log, request.match_info["run_id"])
     rows = await views.rows(artifacts_view.LIST, run_id=run.id)

@@ -24,7 +24,7 @@ EDIT_WAIT_SECONDS = 120.0
 
 
 async def create(request: web.Request) -> web.Response:
-    """POST /v1/threads"""
+    """POST /v1/threads: begin a conversation with a deployment."""
     wanted = await body(request, CreateThread)
     if not wanted.deployment_id:
         raise BadRequest("deployment_id is required")
@@ -38,7 +38,7 @@ async def create(request: web.Request) -> web.Response:
 
 
 async def listing(request: web.Request) -> web.Response:
-    """GET /v1/threads?deployment_id="""
+    """GET /v1/threads: the threads of a deployment, newest first."""
     views = await fresh_views(request)
     reference = request.query.get("deployment_id")
     if not reference:
@@ -54,12 +54,12 @@ async def listing(request: web.Request) -> web.Response:
 
 
 async def get(request: web.Request) -> web.Response:
-    """GET /v1/threads/{thread_id}"""
+    """GET /v1/threads/{thread_id}: one thread."""
     return answer(await _shown(request, request.match_info["thread_id"]))
 
 
 async def patch(request: web.Request) -> web.Response:
-    """PATCH /v1/threads/{thread_id}"""
+    """PATCH /v1/threads/{thread_id}: other metadata."""
     wanted = await body(request, PatchThread)
     check_size("metadata", wanted.metadata)
     thread_id = request.match_info["thread_id"]
@@ -68,13 +68,13 @@ async def patch(request: web.Request) -> web.Response:
 
 
 async def delete(request: web.Request) -> web.Response:
-    """DELETE /v1/threads/{thread_id}"""
+    """DELETE /v1/threads/{thread_id}: take a thread at rest out of service."""
     await commands.delete(request.app[SERVICE].log, request.match_info["thread_id"], author(request))
     return web.Response(status=204)
 
 
 async def copy(request: web.Request) -> web.Response:
-    """POST /v1/threads/{thread_id}/copy"""
+    """POST /v1/threads/{thread_id}/copy: a new thread with the same history, or with it up to a checkpoint."""
     wanted = await body(request, CopyThread)
     thread_id = request.match_info["thread_id"]
     metadata = wanted.metadata
@@ -86,7 +86,7 @@ async def copy(request: web.Request) -> web.Response:
 
 
 async def run(request: web.Request) -> web.Response:
-    """POST /v1/threads/{thread_id}/runs"""
+    """POST /v1/threads/{thread_id}/runs: the thread's next turn: an input, or the answer to its question."""
     service = request.app[SERVICE]
     if service.closing:
         raise Unavailable("The server is shutting down")
@@ -107,7 +107,7 @@ async def run(request: web.Request) -> web.Response:
 
 
 async def history(request: web.Request) -> web.Response:
-    """GET /v1/threads/{thread_id}/history"""
+    """GET /v1/threads/{thread_id}/history: its checkpoints, newest first."""
     views = await fresh_views(request)
     thread, _ = await commands.find(request.app[SERVICE].log, request.match_info["thread_id"])
     steps = request.query.get("steps", "false").lower() in ("true", "1")

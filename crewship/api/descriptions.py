@@ -1,0 +1,94 @@
+"""What each handler in the table of routes takes and gives: one line a route, in the table's order."""
+
+from collections.abc import Mapping
+
+from crewship.api import deployments, events, keys, runs, server, shapes, threads
+from crewship.api.bodies import (
+    CopyThread,
+    CreateDeployment,
+    CreateKey,
+    CreateRun,
+    CreateThread,
+    EditState,
+    PatchThread,
+    Promote,
+    RerunRun,
+    RollBack,
+    RunThread,
+    SetVariables,
+)
+from crewship.api.describing import (
+    BYTES,
+    ENVIRONMENT,
+    EVENT_STREAM,
+    GZIP,
+    HTML,
+    PAGE,
+    STREAM,
+    About,
+    choice,
+    empties,
+    flag,
+    gives,
+    text,
+    whole,
+)
+from crewship.api.middleware import Handler
+
+NAME = text("name", "The deployment of that name alone.")
+OF = text("deployment_id", "Of that deployment alone, by its id or name.")
+OF_ONE = text("deployment_id", "The deployment, by its id or name.", required=True)
+STATUS = choice("status", "In that status alone.", *runs.STATUSES)
+IDLE_OR = choice("status", "In that status alone.", *threads.STATUSES)
+IN_THREAD = text("thread_id", "Of that thread alone.")
+TIMEOUT = whole("timeout", "How long to wait, in seconds.", 30, 0, runs.LONGEST_WAIT_SECONDS)
+TOKEN = text("access_token", "A token for this stream, in place of a key.")
+STEPS = flag("steps", "Every super-step, not only one checkpoint a run.")
+CHECKPOINT = text("checkpoint_id", "The checkpoint; else the newest.")
+NO_MORE = ((204, None),)
+OF_A_FILE = ((206, BYTES), (304, None), (412, None), (416, shapes.Error))
+HARMLESS = "Open to everybody: it tells nothing about anybody."
+AS_THE_CODE = "Open to everybody, as the code is."
+
+ABOUT: Mapping[Handler, About] = {
+    server.alive: gives(shapes.Health, open=HARMLESS),
+    server.ready: gives(shapes.Readiness, open=HARMLESS),
+    server.openapi: gives(dict, open=AS_THE_CODE),
+    server.docs: gives(HTML, open=AS_THE_CODE),
+    deployments.create: gives(shapes.Deployment, takes=CreateDeployment, status=201),
+    deployments.listing: gives(shapes.Deployments, query=(NAME, *PAGE)),
+    deployments.get: gives(shapes.Deployment),
+    deployments.delete: empties(),
+    deployments.upload: gives(shapes.VersionBegun, takes=GZIP, status=202, query=(ENVIRONMENT,)),
+    deployments.versions: gives(shapes.Versions, query=PAGE),
+    deployments.roll_back: gives(shapes.Version, takes=RollBack),
+    deployments.promote: gives(shapes.Version, takes=Promote),
+    deployments.variables: gives(shapes.Variables),
+    deployments.set_variables: gives(shapes.Variables, takes=SetVariables),
+    deployments.unset_variable: empties(),
+    deployments.version: gives(shapes.Version),
+    events.version_events: gives(EVENT_STREAM, query=STREAM, also=NO_MORE),
+    runs.create: gives(shapes.RunAccepted, takes=CreateRun, status=202, creates=True),
+    runs.listing: gives(shapes.Runs, query=(OF, IN_THREAD, STATUS, ENVIRONMENT, *PAGE)),
+    runs.get: gives(shapes.Run),
+    runs.wait: gives(shapes.Run, query=(TIMEOUT,)),
+    runs.cancel: gives(shapes.Canceled, also=((202, shapes.Canceled),)),
+    runs.rerun: gives(shapes.RunAccepted, takes=RerunRun, status=202, creates=True),
+    events.run_events: gives(EVENT_STREAM, query=(*STREAM, TOKEN), also=NO_MORE),
+    events.stream_token: gives(shapes.StreamToken, status=201),
+    runs.artifacts: gives(shapes.Artifacts),
+    runs.artifact: gives(BYTES, also=OF_A_FILE),
+    threads.create: gives(shapes.Thread, takes=CreateThread, status=201),
+    threads.listing: gives(shapes.Threads, query=(OF_ONE, IDLE_OR, *PAGE)),
+    threads.get: gives(shapes.Thread),
+    threads.patch: gives(shapes.Thread, takes=PatchThread),
+    threads.delete: empties(),
+    threads.copy: gives(shapes.Thread, takes=CopyThread, status=201),
+    threads.run: gives(shapes.ThreadRunAccepted, takes=RunThread, status=202, creates=True),
+    threads.history: gives(shapes.Checkpoints, query=(STEPS, *PAGE)),
+    threads.state: gives(shapes.Checkpoint, query=(CHECKPOINT,)),
+    threads.edit: gives(shapes.Checkpoint, takes=EditState, also=((202, shapes.ThreadRunAccepted),)),
+    keys.create: gives(shapes.NewKey, takes=CreateKey, status=201),
+    keys.listing: gives(shapes.Keys, query=PAGE),
+    keys.revoke: empties(),
+}
