@@ -18,6 +18,10 @@ class Ready(msgspec.Struct, frozen=True, tag="ready"):
     """The guard is there and has understood its spec; the project's code starts now."""
 
 
+class Warm(msgspec.Struct, frozen=True, tag="warm"):
+    """Framework and entrypoint are imported; the sandbox waits for its run. `ready` follows once it has one."""
+
+
 class Log(msgspec.Struct, frozen=True, tag="log"):
     """A line that the run printed or logged, or that the runner says about it. Level: debug to critical."""
 
@@ -153,6 +157,7 @@ class Exit(msgspec.Struct, frozen=True, tag="exit"):
 
 Message = (
     Ready
+    | Warm
     | Log
     | AgentStarted
     | AgentCompleted

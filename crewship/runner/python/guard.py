@@ -2,6 +2,10 @@
 -- COMMAND …`, with the run's spec as JSON on its standard input (see crewship_runner/guard/spec.py). The command hosts
 the project's framework: run.py beside this file with a Python, or run.mjs with a Node.
 
+With `--warm` the spec comes in two pieces: at once what every run of the version shares, in one line, so that the child
+can import the framework and the entrypoint; and, when a run is there, the run itself, up to the end of the input. See
+crewship_runner/guard/calling.py. An input that ends without a run ends the sandbox.
+
 PID 1 of the sandbox's pid namespace, or an ordinary process that adopts the orphans below it. The spec, the journal
 and the verdict on how the run ended are this process's alone: the project's code runs in its child, which reports over
 a pipe.

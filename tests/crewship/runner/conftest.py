@@ -53,7 +53,14 @@ class Guarded:
         spec = {"run_id": "run_1", "thread_id": None, "framework": "langgraph", "entrypoint": entrypoint, "input": {}}
         return {**spec, "env": env, "app": str(self.app), "limits": limits, "watch": [str(self.app)], **changes}
 
-    def start(self, spec: dict[str, Any] | bytes, runner: Path | None = None, python: str = sys.executable) -> None:
+    def start(
+        self,
+        spec: dict[str, Any] | bytes,
+        runner: Path | None = None,
+        python: str = sys.executable,
+        *,
+        warm: bool = False,
+    ) -> None:
         fds = {
             "journal": os.open(self.journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600),
             "control": os.open(self.control, os.O_RDWR),
@@ -61,6 +68,7 @@ class Guarded:
             "lock": os.open(self.lock, os.O_RDWR | os.O_CREAT, 0o600),
         }
         arguments = [argument for name, fd in fds.items() for argument in (f"--{name}", str(fd))]
+        arguments += ["--warm"] if warm else []
         arguments += ["--", python, str(runner or RUNNER / "run.py")]
         self.process = subprocess.Popen(
             [sys.executable, "-I", "-S", str(RUNNER / "guard.py"), *arguments],
@@ -71,10 +79,22 @@ class Guarded:
         )
         for fd in fds.values():
             os.close(fd)
+        self.write_spec(spec if isinstance(spec, bytes) else json.dumps(spec).encode() + b"\n" * warm, end=not warm)
+
+    def write_spec(self, data: bytes, *, end: bool = True) -> None:
+        """Onto the guard's standard input, which ends then unless more is to come."""
+        assert self.process is not None
         assert self.process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.write(spec if isinstance(spec, bytes) else json.dumps(spec).encode())
-            self.process.stdin.close()
+            self.process.stdin.write(data)
+            self.process.stdin.flush()
+            if end:
+                self.process.stdin.close()
+
+    def call(self, **changes: Any) -> None:
+        """Give a warm sandbox its run."""
+        call = {"run_id": "run_1", "thread_id": None, "input": {}, "env": {}, **changes}
+        self.write_spec(json.dumps(call).encode())
 
     def tell(self, command: str) -> None:
         with open(self.control, "r+b", buffering=0) as control:
@@ -122,11 +142,11 @@ class Guarded:
         self.start(spec, **more)
         return self.end()
 
-    def child_code(self, code: str, **changes: Any) -> None:
+    def child_code(self, code: str, *, warm: bool = False, **changes: Any) -> None:
         """Start the guard with a child of our own: `report(**fields)` and `raw(bytes)` are there for its code."""
         child = self.folder / "child.py"
         child.write_text(CHILD + dedent(code))
-        self.start(self.spec(**changes), runner=child)
+        self.start(self.spec(**changes), runner=child, warm=warm)
 
     def logs(self, stream: str = "stdout") -> list[str]:
         return [log.message for log in self.messages(protocol.Log) if log.stream == stream]

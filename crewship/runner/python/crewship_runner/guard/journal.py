@@ -14,6 +14,7 @@ from ..lines import shorten
 
 JOURNAL_LIMIT = 256 * 1024 * 1024  # bytes of all lines but the last words and what a thread keeps
 LOG_LIMIT = 32 * 1024 * 1024  # default for limits.logs: bytes of the journal that log lines may take
+HELD_LIMIT = 1024 * 1024  # bytes of lines that wait for a run to begin
 TOKEN_PAUSE = 0.05  # seconds for which the tokens of one agent are joined
 DISK_PATIENCE = 300.0  # seconds for which a full disk is waited out
 TOKEN_LIMIT = 64 * 1024  # characters after which joined tokens do not wait any longer
@@ -46,6 +47,8 @@ class Journal:
         self._tokens: dict[str, list[str]] = {}
         self._token_size = 0
         self.tokens_due: float | None = None
+        self._held: list[tuple[str, bytes]] | None = None
+        self._held_size = 0
         self._logs_full = self._full = False
         self.lost_logs = 0
 
@@ -62,9 +65,31 @@ class Journal:
         body = text[1:].encode("utf-8", "replace")
         if self._ascii and not text.isascii():
             body = _NOT_ASCII.sub(_escape, body.decode()).encode("ascii")
-        if kind not in _UNPAID and not self._pay(kind, _PLACE + len(body)):
-            return
-        self._append(body)
+        if self._held is None:
+            self._take(kind, body)
+        elif kind in _LAST_WORDS or self._held_size + len(body) <= HELD_LIMIT:
+            self._held.append((kind, body))
+            self._held_size += len(body)
+        else:
+            self.lost_logs += kind == "log"
+
+    def _take(self, kind: str, body: bytes) -> None:
+        if kind in _UNPAID or self._pay(kind, _PLACE + len(body)):
+            self._append(body)
+
+    def hold(self) -> None:
+        """From now on lines wait for `release`: what a warm sandbox says stands behind the beginning of its run."""
+        self._held = []
+
+    def mark(self, kind: str) -> None:
+        """Take one line that says its type alone, and waits for nothing."""
+        self._append(f'"type":"{kind}"}}'.encode())
+
+    def release(self) -> None:
+        """Let what was held become lines, in its order and with the present time."""
+        held, self._held, self._held_size = self._held or [], None, 0
+        for kind, body in held:
+            self._take(kind, body)
 
     def limit_logs(self, size: int) -> None:
         """From now on at most `size` bytes of log lines, counted as they stand in the journal."""

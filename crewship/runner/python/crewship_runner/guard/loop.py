@@ -10,7 +10,8 @@ import signal
 import time
 from typing import Any
 
-from . import processes
+from . import calling, processes, spec
+from .calling import Calling
 from .child import Child
 from .disk import TOO_DEEP, DiskWatch
 from .journal import Journal
@@ -22,22 +23,37 @@ DRAIN = 2.0  # seconds for what is left in the pipes once every process of the r
 
 
 class Loop:
-    """Watches one child until it has ended, and everything that it started with it."""
+    """Watches one child until it has ended, and everything that it started with it.
 
-    def __init__(self, child: Child, spec: Spec, journal: Journal, control: int | None, wakeups: int) -> None:
+    With `call` the child is warm: its run, and the time that it may take, begin when the call has come.
+    """
+
+    def __init__(
+        self,
+        child: Child,
+        spec: Spec,
+        journal: Journal,
+        control: int | None,
+        wakeups: int,
+        call: Calling | None = None,
+    ) -> None:
         self._child, self._journal, self._wakeups = child, journal, wakeups
         self._controls = [] if control is None else [control]
         self._limits: Limits = spec.limits
-        self._output = Output(child, journal)
+        self._call = call
+        self._output = Output(child, journal, warm=call is not None)
         self._commands = b""
         self._status: int | None = None
         self._reason: str | None = None
         self._message: str | None = None
         now = time.monotonic()
-        self._timeout_at = math.inf if spec.limits.timeout is None else now + spec.limits.timeout
+        self._timeout_at = math.inf if call else self._end_of_time(now)
         self._kill_at = math.inf
         self._memory_at = math.inf if spec.limits.memory is None else now
         self._disk = DiskWatch(spec.watch) if spec.limits.disk is not None else None
+
+    def _end_of_time(self, begin: float) -> float:
+        return math.inf if self._limits.timeout is None else begin + self._limits.timeout
 
     def run(self) -> None:
         """Returns when the child is reaped, nothing of the run lives, and the journal says how it ended."""
@@ -46,6 +62,8 @@ class Loop:
             self._hear_signals()
             self._hear_control()
             self._output.pump()
+            if self._call is not None:
+                self._hear_call(self._call)
             self._keep_limits(time.monotonic())
             self._journal.flush()
         processes.end_all()
@@ -53,12 +71,14 @@ class Loop:
         while self._output.open and self._output.pump() and time.monotonic() < deadline:
             self._journal.flush()
         self._output.finish()
+        self._journal.release()
         self._journal.add("exit", **self._verdict(self._status))
         self._journal.flush()
 
     def _wait(self) -> None:
         poll = select.poll()
-        for fd in (self._wakeups, *self._controls, *self._output.open):
+        calls = [] if self._call is None else [self._call.fd]
+        for fd in (self._wakeups, *self._controls, *calls, *self._output.open):
             poll.register(fd, select.POLLIN)
         due = [self._timeout_at, self._kill_at, self._memory_at]
         due += [self._disk.due] if self._disk else []
@@ -86,6 +106,21 @@ class Loop:
             self._ask_to_stop("stopped")
         if b"kill" in commands:
             self._kill("stopped")
+
+    def _hear_call(self, call: Calling) -> None:
+        heard = call.hear()
+        if heard is None or self._status is not None:
+            return
+        self._call = None
+        if not heard:
+            self._kill("stopped", "no run needed it")
+            return
+        try:
+            calling.hand_over(self._child, spec.call(heard), self._journal)
+        except spec.BadSpec as error:
+            self._kill("start_failed", str(error))
+        else:
+            self._timeout_at = self._end_of_time(time.monotonic())
 
     def _keep_limits(self, now: float) -> None:
         if self._journal.tokens_due is not None and now >= self._journal.tokens_due:

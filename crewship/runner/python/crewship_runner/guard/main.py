@@ -11,6 +11,7 @@ import sys
 from typing import Any
 
 from . import child, processes, spec
+from .calling import Calling
 from .journal import Journal
 from .loop import Loop
 
@@ -34,9 +35,10 @@ def main(arguments: list[str]) -> int:
     journal = Journal(options.journal, options.bell, ascii_only=options.ascii)
     wakeups = _listen()
     try:
-        order = spec.read(sys.stdin.buffer.read())
+        calling = Calling(sys.stdin.fileno()) if options.warm else None
+        order = spec.read(calling.preparation() if calling else sys.stdin.buffer.read())
         journal.limit_logs(order.limits.logs)
-        _guard(options, order, journal, wakeups)
+        _guard(options, order, journal, wakeups, calling)
     except (spec.BadSpec, child.CannotStart) as error:
         return _refuse(journal, str(error))
     except OSError as error:
@@ -52,6 +54,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     for name in ("control", "bell", "lock"):  # not there in a container, which has signals, a log and a name
         parser.add_argument(f"--{name}", type=int, metavar="FD")
     parser.add_argument("--ascii", action="store_true", help="for a journal whose keeper cuts lines between any bytes")
+    parser.add_argument("--warm", action="store_true", help="get everything ready, and wait for the run on stdin")
     parser.add_argument("command", nargs="+", help="the child's program, which is told --report FD --job FD")
     return parser.parse_args(arguments)
 
@@ -67,13 +70,16 @@ def _lock(fd: int | None) -> bool:
     return True
 
 
-def _guard(options: Any, order: spec.Spec, journal: Journal, wakeups: int) -> None:
+def _guard(options: Any, order: spec.Spec, journal: Journal, wakeups: int, calling: Calling | None) -> None:
     if os.getpid() != 1:  # PID 1 adopts orphans anyway
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    journal.add("ready")
-    journal.flush()
-    started = child.start(options.command, order)
-    Loop(started, order, journal, options.control, wakeups).run()
+    if calling:
+        journal.hold()
+    else:
+        journal.add("ready")
+        journal.flush()
+    started = child.start(options.command, order, warm=calling is not None)
+    Loop(started, order, journal, options.control, wakeups, calling).run()
 
 
 def _listen() -> int:
@@ -88,6 +94,7 @@ def _listen() -> int:
 
 
 def _refuse(journal: Journal, message: str) -> int:
+    journal.release()
     journal.add("exit", code=None, signal=None, reason="start_failed", message=message, lost_logs=0)
     journal.flush()
     return 0

@@ -20,8 +20,9 @@ STATES_TOO_LARGE = f"the thread's state is too large: the run reported more than
 class Output:
     """Reads the child's pipes. The first `result` or `error` counts; a printed line is a log and nothing else."""
 
-    def __init__(self, child: Child, journal: Journal) -> None:
+    def __init__(self, child: Child, journal: Journal, *, warm: bool = False) -> None:
         self._journal = journal
+        self._getting_warm = warm
         self._reports = LineSplitter(reports.RESULT_LIMIT + reports.OVERHEAD, terminal=False)
         self._printed = {child.stdout: ("stdout", LineSplitter()), child.stderr: ("stderr", LineSplitter())}
         self._report_fd = child.reports
@@ -76,6 +77,11 @@ class Output:
             self._refuse(str(error), error.fatal)
             return
         kind = report.pop("type")
+        if kind == "warm":
+            if self._getting_warm:
+                self._journal.mark(kind)
+            self._getting_warm = False
+            return
         if kind in KINDS:
             self._states_left -= len(line)
             if self._states_left < 0:

@@ -31,6 +31,7 @@ _TEXT: dict[str, tuple[str, ...]] = {
     "tool.error": ("tool", "error"),
     "token": ("agent", "text"),
     "result": (),
+    "warm": (),
     "error": ("error",),
 }
 _VALUES = {"agent.completed": "output", "tool.called": "input", "tool.result": "output", "result": "output"}

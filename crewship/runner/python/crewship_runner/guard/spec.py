@@ -12,6 +12,10 @@
                              "writes": [{"task_id", "task_path", "writes": [[channel, data], ...]}]}]},
  "resume": {"value": ...} | null,
  "update": {"values": {...} | null, "as_node": str | null, "checkpoint_id": str | null}}
+
+A warm sandbox gets one such object whose `run_id` is empty, in one line, and later the call: an object with `run_id`,
+`thread_id`, `input`, and what else is the run's own (`mode`, `thread`, `resume`, `update`), and in `env` the variables
+that are the run's own and join the others then.
 """
 
 from __future__ import annotations
@@ -21,7 +25,8 @@ from typing import Any, NamedTuple
 
 from .journal import LOG_LIMIT
 
-_JOB = ("run_id", "thread_id", "framework", "entrypoint", "input", "app", "thread", "resume", "mode", "update")
+_CALL = ("run_id", "thread_id", "input", "thread", "resume", "mode", "update")
+_JOB = ("framework", "entrypoint", "app", *_CALL)
 
 GRACE = 10.0  # seconds, where the spec names none
 
@@ -54,23 +59,39 @@ class Spec(NamedTuple):
 
 def read(data: bytes) -> Spec:
     """The spec in `data`. Raises BadSpec."""
+    spec = _object(data, ("run_id", "framework", "entrypoint", "app"))
+    env = _env(spec)
+    job = {name: spec.get(name) for name in _JOB}
+    job["site"] = _strings(spec, "site")
+    return Spec(env, spec["app"], _limits(spec.get("limits")), _strings(spec, "watch"), json.dumps(job).encode())
+
+
+def call(data: bytes) -> bytes:
+    """What the child of a warm sandbox is told of its run, from the call in `data`. Raises BadSpec."""
+    spec = _object(data, ("run_id",))
+    return json.dumps({"env": _env(spec), **{name: spec.get(name) for name in _CALL}}).encode()
+
+
+def _object(data: bytes, strings: tuple[str, ...]) -> dict[str, Any]:
     try:
         spec = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise BadSpec("the spec is not JSON") from error
     if not isinstance(spec, dict):
         raise BadSpec("the spec is not an object")
-    for name in ("run_id", "framework", "entrypoint", "app"):
+    for name in strings:
         if not isinstance(spec.get(name), str):
             raise BadSpec(f"{name} must be a string")
+    return spec
+
+
+def _env(spec: dict[str, Any]) -> dict[str, str]:
     env = spec.get("env")
     if not isinstance(env, dict) or not all(isinstance(value, str) for value in env.values()):
         raise BadSpec("env must be an object of strings")
     if any("\0" in name + value or "=" in name or not name for name, value in env.items()):
         raise BadSpec("env holds a name or a value that no environment can hold")
-    job = {name: spec.get(name) for name in _JOB}
-    job["site"] = _strings(spec, "site")
-    return Spec(env, spec["app"], _limits(spec.get("limits")), _strings(spec, "watch"), json.dumps(job).encode())
+    return env
 
 
 def _strings(spec: dict[str, Any], name: str) -> list[str]:

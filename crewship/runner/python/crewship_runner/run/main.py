@@ -24,18 +24,27 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="run.py", allow_abbrev=False)
     parser.add_argument("--report", type=int, required=True, metavar="FD")
     parser.add_argument("--job", type=int, required=True, metavar="FD")
+    for name in ("call", "go"):  # of a warm sandbox: see crewship_runner/guard/calling.py
+        parser.add_argument(f"--{name}", type=int, metavar="FD")
     options = parser.parse_args(arguments)
-    os.set_inheritable(options.report, False)
+    for descriptor in (options.report, options.call, options.go):
+        if descriptor is not None:
+            os.set_inheritable(descriptor, False)
     with open(options.job, "rb") as file:
         job = json.load(file)
     reporter = Reporter(options.report)
     reporter.finishing += [stream.finish for stream in streams.install(reporter)]
     signal.signal(signal.SIGTERM, lambda *_: _stop(reporter))
+    if options.call is None:
+        _begin(reporter)
+    return _attempt(job, reporter, Ending(reporter), options)
+
+
+def _begin(reporter: Reporter) -> None:
     reporter.log("info", "Starting crew execution", "runner")
-    return _attempt(job, reporter, Ending(reporter))
 
 
-def _attempt(job: dict[str, Any], reporter: Reporter, ending: Ending) -> int:
+def _attempt(job: dict[str, Any], reporter: Reporter, ending: Ending, options: argparse.Namespace) -> int:
     """Whatever happens becomes last words."""
     try:
         module = FRAMEWORKS.get(job["framework"])
@@ -44,9 +53,24 @@ def _attempt(job: dict[str, Any], reporter: Reporter, ending: Ending) -> int:
         entrypoint.extend_path(job["app"], job["site"])
         entry = entrypoint.load(job["entrypoint"], job["app"])
         framework = importlib.import_module(module, __package__)
+        if options.call is not None:
+            job |= _called(reporter, options.call, options.go)
         return int(framework.run(entry, job, reporter, ending))
     except BaseException as error:
         return ending.fail(error)
+
+
+def _called(reporter: Reporter, call: int, go: int) -> dict[str, Any]:
+    """What this warm process is called for, once it is. Its environment is complete then."""
+    reporter.report("warm")
+    if not os.read(go, 1):
+        raise Stopped
+    os.close(go)
+    with open(call, "rb") as file:
+        told: dict[str, Any] = json.load(file)
+    os.environ.update(told.pop("env"))
+    _begin(reporter)
+    return told
 
 
 def _stop(reporter: Reporter) -> None:
