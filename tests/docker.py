@@ -3,6 +3,7 @@
 import functools
 import json
 import subprocess
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -34,6 +35,16 @@ def docker(*arguments: str) -> str:
     """What the docker command says, asked of the tests' engine."""
     command = ["docker", "--host", engine_and_base()[0], *arguments]
     return subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True, timeout=120).stdout
+
+
+def left_with(label: str) -> list[str]:
+    """The containers with that label that stay: a run's is removed when its end is on record, which takes a moment."""
+    deadline = time.monotonic() + 30
+    while found := docker("ps", "--all", "--quiet", "--filter", f"label={label}").split():
+        if time.monotonic() > deadline:
+            return found
+        time.sleep(0.1)
+    return []
 
 
 class Server:

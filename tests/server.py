@@ -27,6 +27,7 @@ class ServerProcess:
         self._options = options if "--executor" in options else ("--executor", "local", *options)
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
+        self.program = [str(Path(sys.executable).parent / "crewship")]
         self.port = 0
         data.mkdir(parents=True, exist_ok=True)
         # Environments are keyed by all that goes into them, so the tests' servers may share what was built once.
@@ -34,12 +35,12 @@ class ServerProcess:
         if not (data / "environments").exists():
             (data / "environments").symlink_to(ENVIRONMENTS)
 
-    def start(self) -> "ServerProcess":
+    def start(self, **environment: str) -> "ServerProcess":
         """Start it and wait until it is ready; on the port it had before, if it had one."""
         log = (self.data / "server.out").open("ab")
         begin = log.tell()
-        command = [str(Path(sys.executable).parent / "crewship"), "serve", "--data", str(self.data)]
-        environment = {**os.environ, "CREWSHIP_ADMIN_KEY": ADMIN_KEY, **self._environment}
+        command = [*self.program, "serve", "--data", str(self.data)]
+        environment = {**os.environ, "CREWSHIP_ADMIN_KEY": ADMIN_KEY, **self._environment, **environment}
         self._process = subprocess.Popen(
             [*command, "--port", str(self.port), *self._options], stdout=log, stderr=log, env=environment
         )
@@ -66,6 +67,11 @@ class ServerProcess:
         """Its process."""
         assert self._process is not None
         return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether its process runs."""
+        return self._process is not None and self._process.poll() is None
 
     def output(self) -> str:
         """All that it wrote to its terminal."""

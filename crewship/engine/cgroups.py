@@ -37,18 +37,26 @@ class Cgroups:
         self._bases = bases
 
     def create(self, name: str, bounds: Bounds) -> list[Path]:
-        """Make the group in every hierarchy and bound it. Raises OSError, and then leaves nothing behind."""
+        """Make the group in every hierarchy and bound it, anew if a server that died left one of that name.
+
+        Raises OSError, and then leaves nothing behind.
+        """
+        remove(self.of(name))
         made: list[Path] = []
         try:
-            for base in dict.fromkeys(self._bases.values()):
-                base.joinpath(name).mkdir()
-                made.append(base / name)
+            for group in self.of(name):
+                group.mkdir()
+                made.append(group)
             for controller, base in self._bases.items():
                 self._bound(controller, base / name, bounds)
         except OSError:
             remove(made)
             raise
         return made
+
+    def of(self, name: str) -> list[Path]:
+        """Where the group of that name is, or would be."""
+        return [base / name for base in dict.fromkeys(self._bases.values())]
 
     def leave(self) -> None:
         """Remove the bases, if no group is left below them."""

@@ -98,7 +98,7 @@ class LocalExecutor:
                 note = sandboxes.read_note(folder)
                 self._identities.update({note.identity} if note and note.identity is not None else ())
             else:
-                _clear(folder)
+                self._clear(folder)
 
     async def close(self) -> None:
         """See Executor.close."""
@@ -133,7 +133,7 @@ class LocalExecutor:
         try:
             return await self._start(Start(folder, launch, built, self._runner), identity)
         except BaseException as failure:
-            await asyncio.to_thread(_clear, folder)
+            await asyncio.to_thread(self._clear, folder)
             self._release(launch.run_id, identity)
             if isinstance(failure, OSError | subprocess.SubprocessError):
                 raise LaunchFailed(f"the sandbox did not start: {failure}") from failure
@@ -182,13 +182,21 @@ class LocalExecutor:
         if identity is not None:
             self._identities.discard(identity)
 
+    def _clear(self, folder: Path) -> None:
+        """Remove a run's folder and cgroups, of a run that never began or has ended. Blocks."""
+        note = sandboxes.read_note(folder)
+        # One that died between the two has made the groups and not written of them.
+        unwritten = self._groups.of(folder.name) if self._groups else []
+        cgroups.remove({*map(Path, note.groups if note else ()), *unwritten})
+        sandboxes.discard(folder)
+
     async def find(self, run_id: str) -> LocalSandbox | None:
         """See Executor.find."""
         folder = self._runs / run_id
         if not _NAME.fullmatch(run_id) or not await asyncio.to_thread(folder.is_dir):
             return None
         if not await asyncio.to_thread(sandboxes.began, folder):
-            await asyncio.to_thread(_clear, folder)
+            await asyncio.to_thread(self._clear, folder)
             return None
         note = await asyncio.to_thread(sandboxes.read_note, folder)
         return None if note is None else LocalSandbox(folder, note, removed=self._forget)
@@ -199,13 +207,6 @@ class LocalExecutor:
 
     def _folders(self) -> list[Path]:
         return sorted(folder for folder in self._runs.iterdir() if _NAME.fullmatch(folder.name))
-
-
-def _clear(folder: Path) -> None:
-    """Remove a run's folder and cgroups, of a run that never began or has ended. Blocks."""
-    note = sandboxes.read_note(folder)
-    cgroups.remove(map(Path, note.groups if note else ()))
-    sandboxes.discard(folder)
 
 
 async def _begun(folder: Path, child: _Child) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docker import docker, engine_and_base
+from tests.docker import docker, engine_and_base, left_with
 from tests.server import ADMIN_KEY, Api, ServerProcess
 
 
@@ -37,7 +37,7 @@ def test_a_run_is_a_container_that_leaves_its_artifacts_and_nothing_else(api: Ap
     assert (run["status"], run["output"]["said"]) == ("succeeded", "sw0rdfish")
     files = api.client.get(f"/v1/runs/{run['id']}/artifacts").json()["artifacts"]
     assert [file["name"] for file in files] == ["a/b.md"]
-    assert docker("ps", "--all", "--quiet", "--filter", f"label=crewship.run_id={run['id']}") == ""
+    assert left_with(f"crewship.run_id={run['id']}") == []
 
 
 def test_nothing_secret_stands_in_a_container(api: Api):
@@ -76,4 +76,4 @@ def test_runs_go_on_while_the_server_is_dead(server: ServerProcess, api: Api):
             assert again.wait(run_id)["status"] == "succeeded"
             logs = [event["data"]["message"] for event in again.events(f"/v1/runs/{run_id}/events?types=log")]
             assert [line for line in logs if line.startswith("line")] == [f"line {number}" for number in range(60)]
-    assert docker("ps", "--all", "--quiet", "--filter", "label=crewship.run_id") == ""
+    assert [left for run_id in runs for left in left_with(f"crewship.run_id={run_id}")] == []
