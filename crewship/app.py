@@ -1,7 +1,6 @@
 """The composition root: the one place where the parts of a server meet."""
 
 import asyncio
-import logging
 import os
 import resource
 import shutil
@@ -14,8 +13,10 @@ from dataclasses import dataclass
 import structlog
 from aiohttp import web
 
+from crewship import serverlog
+from crewship.api.access_log import AccessLog
 from crewship.api.app import SHUTDOWN_SECONDS, build
-from crewship.api.connections import sweep
+from crewship.api.connections import Runner, Watcher, sweep
 from crewship.api.context import Service
 from crewship.blobs import BlobStore
 from crewship.commands import keys as key_commands
@@ -58,7 +59,7 @@ class Server:
 
 def serve(settings: Settings, keep_key: KeepKey | None = None) -> None:
     """Run a server until it is told to stop. `keep_key(url, key)` gets the admin key that a first start makes."""
-    _log_to_stderr()
+    serverlog.begin()
     _allow_many_files()
     asyncio.run(_serve(settings, keep_key))
 
@@ -141,7 +142,7 @@ async def opened_views(settings: Settings, log: EventLog, stack: AsyncExitStack)
 
 
 async def _listen(settings: Settings, service: Service, stack: AsyncExitStack) -> tuple[web.AppRunner, int]:
-    runner = web.AppRunner(build(service), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+    runner = Runner(build(service), _watchers(settings, stack), shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     sweeper = asyncio.create_task(sweep(_server_of(runner)), name="connection sweeper")
@@ -154,6 +155,18 @@ async def _listen(settings: Settings, service: Service, stack: AsyncExitStack) -
         why = os.strerror(fault.errno or 0)
         raise Unavailable(f"Cannot listen on {where}: {why}; choose another with --port") from None
     return runner, int(runner.addresses[0][1])
+
+
+def _watchers(settings: Settings, stack: AsyncExitStack) -> list[Watcher]:
+    """Who is told of each answer that has gone out."""
+    if not settings.access_log:
+        return []
+    try:
+        access_log = AccessLog(settings.access_log)
+    except OSError as fault:
+        raise Unavailable(f"CREWSHIP_ACCESS_LOG: {settings.access_log}: {fault.strerror}") from None
+    stack.callback(access_log.close)
+    return [access_log.write]
 
 
 async def _listen_to_runs(runner: web.AppRunner, service: Service, settings: Settings, gateway: str, port: int) -> None:
@@ -241,18 +254,3 @@ def _allow_many_files() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _log_to_stderr() -> None:
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
-    tty = sys.stderr.isatty()
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.dev.ConsoleRenderer(colors=True) if tty else structlog.processors.format_exc_info,
-            *(() if tty else (structlog.processors.JSONRenderer(),)),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )

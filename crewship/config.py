@@ -12,6 +12,16 @@ from domain.errors import BadRequest
 
 _BASE_IMAGE = re.compile(r"CREWSHIP_BASE_IMAGE_(SLIM|BROWSER)_PYTHON_(\d+_\d+)")
 
+_RATE = re.compile(r"(\d{1,9})(?:/(s|m|h))?")
+
+
+class RateLimit(msgspec.Struct, frozen=True):
+    """So many requests in so many seconds, on average; as many at once."""
+
+    requests: int
+    seconds: float
+
+
 ExecutorChoice = Literal["auto", "local", "docker"]
 
 
@@ -33,6 +43,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     egress_allow: tuple[str, ...] = ()
     upload_limit: int = 256 * 1024 * 1024
     public_url: str | None = None
+    rate_limit: RateLimit | None = RateLimit(12_000, 60.0)
+    """Of each key; None: none."""
+    access_log: str | None = None
+    """A file, or - for stdout."""
 
     @classmethod
     def load(
@@ -61,6 +75,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "builds": env.get("CREWSHIP_BUILDS"),
             "drain": duration(drain) if drain else None,
             "public_url": env.get("CREWSHIP_PUBLIC_URL"),
+            "access_log": env.get("CREWSHIP_ACCESS_LOG"),
         }
         present = {name: value for name, value in given.items() if value not in (None, "")}
         try:
@@ -68,6 +83,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         except msgspec.ValidationError as error:
             raise BadRequest(f"A setting is wrong: {error}") from None
         settings = msgspec.structs.replace(settings, base_images=_base_images(env))
+        if rate := env.get("CREWSHIP_RATE_LIMIT"):
+            settings = msgspec.structs.replace(settings, rate_limit=_rate_limit(rate))
         if settings.postgres and not settings.postgres.startswith(("postgresql://", "postgres://")):
             raise BadRequest(
                 "--log takes a URL that begins with postgresql://, or nothing for SQLite in the data folder"
@@ -79,6 +96,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 def _listed(text: str) -> tuple[str, ...]:
     return tuple(filter(None, re.split(r"[,\s]+", text)))
+
+
+def _rate_limit(text: str) -> RateLimit | None:
+    match = _RATE.fullmatch(text.strip())
+    if match is None:
+        raise BadRequest(f"CREWSHIP_RATE_LIMIT: {text!r} is not a rate: write it like 12000/m or 50/s; 0 is no limit")
+    seconds = {"s": 1.0, "m": 60.0, "h": 3600.0}[match[2] or "m"]
+    return RateLimit(int(match[1]), seconds) if int(match[1]) else None
 
 
 def _base_images(env: Mapping[str, str]) -> dict[tuple[str, str], str]:

@@ -8,8 +8,10 @@ from aiohttp import web
 
 from crewship.api import deployments, events, keys, openapi, reading, runs, server, threads
 from crewship.api.bodies import LARGEST_BODY
+from crewship.api.connections import refuse_expectation
 from crewship.api.context import SERVICE, Service
 from crewship.api.descriptions import ABOUT
+from crewship.api.limits import DOORKEEPER, Doorkeeper
 from crewship.api.middleware import Handler, explain, guarded, identify, share, sign
 from domain.access import Scope
 
@@ -77,11 +79,12 @@ def build(service: Service) -> web.Application:
     """The application over a service's parts."""
     application = web.Application(middlewares=[identify, share, explain], client_max_size=LARGEST_BODY)
     application[SERVICE] = service
+    application[DOORKEEPER] = Doorkeeper(service.keys, service.settings.rate_limit)
     application[events.FRAMES] = events.Frames()
     application[server.DESCRIPTION] = description()
     for route in ROUTES:
         handler: Handler = route.handler if route.scope is None else guarded(route.handler, route.scope)
-        application.router.add_route(route.method, route.path, handler)
+        application.router.add_route(route.method, route.path, handler, expect_handler=refuse_expectation)
     application.on_response_prepare.append(sign)
     application.on_shutdown.append(end_streams)
     return application

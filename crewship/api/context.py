@@ -41,6 +41,8 @@ class Service:
 SERVICE = web.AppKey("service", Service)
 PRINCIPAL = web.RequestKey("principal", Principal)
 REQUEST_ID = web.RequestKey("request_id", str)
+STARTED = web.RequestKey("started", float)
+"""By the loop's clock."""
 
 
 def author(request: web.Request) -> Author:

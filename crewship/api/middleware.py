@@ -1,5 +1,7 @@
 """What surrounds every handler: request ids, errors, who is asking, other origins, where the log stands."""
 
+import asyncio
+import math
 import re
 from collections.abc import Awaitable, Callable
 
@@ -8,8 +10,9 @@ import structlog
 from aiohttp import web
 
 from crewship import ids
-from crewship.api.context import POSITION_HEADER, PRINCIPAL, REQUEST_ID, SERVICE
-from domain.errors import BadRequest, DomainError, Forbidden, Unauthorized
+from crewship.api.context import POSITION_HEADER, PRINCIPAL, REQUEST_ID, SERVICE, STARTED
+from crewship.api.limits import DOORKEEPER, Left
+from domain.errors import BadRequest, DomainError, Forbidden, RateLimited, Unauthorized
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -25,7 +28,9 @@ STATUS = {
 }
 CODES = {404: "not_found", 413: "too_large"}
 REQUEST_ID_HEADER = "X-Request-Id"
-RETRY_AFTER_SECONDS = "1"
+RETRY_AFTER_SECONDS = 1
+LEFT = web.RequestKey("left", Left)
+"""What is left of the key's rate limit."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 logger = structlog.get_logger(__name__)
@@ -46,7 +51,7 @@ def refusal(request: web.BaseRequest, error: DomainError) -> web.Response:
     """The answer for a refusal."""
     response = problem(request, STATUS[error.code], error.code, error.message, **error.extras)
     if error.code in ("unavailable", "rate_limited"):
-        response.headers["Retry-After"] = RETRY_AFTER_SECONDS
+        response.headers["Retry-After"] = str(error.extras.get("retry_after", RETRY_AFTER_SECONDS))
     if error.code == "unauthorized":
         response.headers["WWW-Authenticate"] = "Bearer"
     return response
@@ -54,9 +59,11 @@ def refusal(request: web.BaseRequest, error: DomainError) -> web.Response:
 
 @web.middleware
 async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Give each request an id: the client's, if it sends a plain one."""
+    """Give each request an id: the client's, if it sends a plain one. What is logged meanwhile carries it."""
+    request[STARTED] = asyncio.get_running_loop().time()
     given = request.headers.get(REQUEST_ID_HEADER, "")
     request[REQUEST_ID] = given if _REQUEST_ID.fullmatch(given) else ids.new("req")
+    structlog.contextvars.bind_contextvars(request_id=request[REQUEST_ID])
     return await handler(request)
 
 
@@ -65,6 +72,8 @@ async def sign(request: web.Request, response: web.StreamResponse) -> None:
     response.headers[REQUEST_ID_HEADER] = request.get(REQUEST_ID, "")
     response.headers[POSITION_HEADER] = str(request.app[SERVICE].log.appended)
     response.headers["Server"] = "Crewship"
+    if (left := request.get(LEFT)) is not None:
+        response.headers.update(left.headers())
     response.headers.update(_cors_headers(request))
 
 
@@ -88,7 +97,7 @@ async def explain(request: web.Request, handler: Handler) -> web.StreamResponse:
     except ConnectionError:
         raise
     except Exception:
-        logger.exception("a request failed", request_id=request[REQUEST_ID], path=request.path)
+        logger.exception("a request failed", method=request.method, path=request.path)
         message = f"Something went wrong on the server; its log tells more under {request[REQUEST_ID]}"
         return problem(request, 500, "internal", message)
 
@@ -99,7 +108,10 @@ async def share(request: web.Request, handler: Handler) -> web.StreamResponse:
     preflight = request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
     if not preflight or not _cors_headers(request):
         return await handler(request)
-    allowed = f"Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Cache-Control, {POSITION_HEADER}"
+    allowed = (
+        "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Cache-Control, "
+        f"{REQUEST_ID_HEADER}, {POSITION_HEADER}"
+    )
     headers = {
         "Access-Control-Allow-Methods": "GET, POST, PUT, PATCH, DELETE",
         "Access-Control-Allow-Headers": allowed,
@@ -114,7 +126,10 @@ def _cors_headers(request: web.Request) -> dict[str, str]:
     allowed = request.app[SERVICE].settings.cors_origins
     if origin is None or not ("*" in allowed or origin in allowed):
         return {}
-    exposed = f"{REQUEST_ID_HEADER}, {POSITION_HEADER}, Content-Disposition, ETag"
+    exposed = (
+        f"{REQUEST_ID_HEADER}, {POSITION_HEADER}, Content-Disposition, ETag, Retry-After, RateLimit-Limit, "
+        "RateLimit-Remaining, RateLimit-Reset, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset"
+    )
     return {"Access-Control-Allow-Origin": origin, "Vary": "Origin", "Access-Control-Expose-Headers": exposed}
 
 
@@ -131,7 +146,7 @@ def guarded(handler: Handler, scope: str) -> Handler:
         kind, _, key = request.headers.get("Authorization", "").partition(" ")
         if kind.lower() != "bearer" or not key.strip() or not key.isascii():
             raise Unauthorized("An API key is required: send it as Authorization: Bearer YOUR_API_KEY")
-        principal = await request.app[SERVICE].keys.authenticate(key.strip())
+        principal = await request.app[DOORKEEPER].authenticate(request, key.strip())
         if principal.run_id is None and _address(request) == request.app[SERVICE].runs_only:
             raise Forbidden("This address is for the keys of runs alone")
         if scope not in principal.scopes:
@@ -139,6 +154,18 @@ def guarded(handler: Handler, scope: str) -> Handler:
         if principal.run_id is not None and request.match_info.get("run_id") != principal.run_id:
             raise Forbidden("A run's key reaches that run alone")
         request[PRINCIPAL] = principal
+        _count(request)
         return await handler(request)
 
     return check
+
+
+def _count(request: web.Request) -> None:
+    left = request.app[DOORKEEPER].admit(request[PRINCIPAL].actor)
+    if left is None:
+        return
+    request[LEFT] = left
+    if left.wait:
+        raise RateLimited(
+            f"This API key may ask {left.limit} times in {left.window:g} s", retry_after=math.ceil(left.wait)
+        )

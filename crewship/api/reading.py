@@ -103,7 +103,7 @@ def _kind(schema: dict[str, Any]) -> str:
 
 def _table(title: str, rows: Sequence[tuple[str, ...]]) -> str:
     body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><tr><th>{escape(title)}</th></tr>{body}</table>"
+    return f'<table><tr><th colspan="3">{escape(title)}</th></tr>{body}</table>'
 
 
 def _prose(text: str) -> str:

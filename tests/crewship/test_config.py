@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from crewship.config import Settings, duration
+from crewship.config import RateLimit, Settings, duration
 from domain.errors import BadRequest
 
 
@@ -49,3 +49,12 @@ def test_durations(text: str, seconds: float):
 def test_what_is_no_duration(text: str):
     with pytest.raises(BadRequest, match="duration"):
         duration(text)
+
+
+def test_a_rate_limit_is_so_many_in_a_time(monkeypatch: pytest.MonkeyPatch):
+    for given, expected in (("50/s", RateLimit(50, 1.0)), ("5000/h", RateLimit(5000, 3600.0)), ("0", None)):
+        monkeypatch.setenv("CREWSHIP_RATE_LIMIT", given)
+        assert Settings.load().rate_limit == expected
+    monkeypatch.setenv("CREWSHIP_RATE_LIMIT", "much")
+    with pytest.raises(BadRequest, match="CREWSHIP_RATE_LIMIT"):
+        Settings.load()
