@@ -14,6 +14,7 @@ import structlog
 from aiohttp import web
 
 from crewship import serverlog
+from crewship.addresses import Reach
 from crewship.api.access_log import AccessLog
 from crewship.api.app import SHUTDOWN_SECONDS, build
 from crewship.api.connections import Runner, Watcher, sweep
@@ -22,7 +23,7 @@ from crewship.blobs import BlobStore
 from crewship.commands import keys as key_commands
 from crewship.commands.keys import Keys
 from crewship.config import Settings
-from crewship.datafolder import DataFolder
+from crewship.datafolder import DataFolder, Identity
 from crewship.engine.builder import BuildQueue
 from crewship.engine.choosing import choose
 from crewship.engine.images import DockerBuilder
@@ -30,6 +31,10 @@ from crewship.engine.scheduler import Scheduler
 from crewship.engine.snapshots import check as check_snapshot
 from crewship.engine.supervisor import Parts
 from crewship.eventlog import Author, EventLog, open_log
+from crewship.notifier.courier import Parts as NotifierParts
+from crewship.notifier.courier import Policy
+from crewship.notifier.notifier import Notifier
+from crewship.notifier.sending import Sender
 from crewship.secrets import installation_key
 from crewship.views import Views
 from crewship.views.postgres import PostgresViews
@@ -40,6 +45,7 @@ from projections import deployments as deployments_view
 
 EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104 compared, not bound
 PRUNE_SECONDS = 3600.0
+DELIVERIES_AT_ONCE = 32
 LEAST_FREE_BYTES = 16 * 1024 * 1024
 KeepKey = Callable[[str, str], object]
 
@@ -96,6 +102,7 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
             blobs=blobs,
             keys=keys,
             check_snapshot=check_snapshot,
+            reach=Reach(settings.webhook_allow),
             unhealthy=lambda: "starting",
         )
         identity = folder.identity
@@ -121,11 +128,14 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         stack.push_async_callback(builds.close)
         await scheduler.open()
         stack.push_async_callback(scheduler.close, settings.drain)
+        notifier = _notifier(service, identity)
+        await notifier.open()
+        stack.push_async_callback(notifier.close)
         if chosen.images:
             pruning = asyncio.create_task(_prune(chosen.images, views), name="image pruning")
             stack.callback(pruning.cancel)
         first_key = await _first_key(settings, log, views, identity.server_id)
-        service.unhealthy = lambda: _unhealthy(settings, log, views, builds, scheduler)
+        service.unhealthy = lambda: _unhealthy(settings, log, views, builds, scheduler, notifier)
         try:
             yield Server(settings.public_url or url, service, scheduler, chosen.described, first_key)
         finally:
@@ -211,12 +221,29 @@ async def _first_key(settings: Settings, log: EventLog, views: Views, server_id:
     return key
 
 
-def _unhealthy(settings: Settings, log: EventLog, views: Views, builds: BuildQueue, scheduler: Scheduler) -> str | None:
+def _notifier(service: Service, identity: Identity) -> Notifier:
+    policy = Policy()
+    parts = NotifierParts(
+        log=service.log,
+        views=service.views,
+        sender=Sender(service.reach, policy.answer_within),
+        slots=asyncio.Semaphore(DELIVERIES_AT_ONCE),
+        policy=policy,
+        server_id=identity.server_id,
+        epoch=identity.epoch,
+    )
+    return Notifier(parts)
+
+
+def _unhealthy(
+    settings: Settings, log: EventLog, views: Views, builds: BuildQueue, scheduler: Scheduler, notifier: Notifier
+) -> str | None:
     healthy = {
         "the log": log.healthy,
         "the views": views.healthy,
         "the build queue": builds.healthy,
         "the scheduler": scheduler.healthy,
+        "the notifier": notifier.healthy,
     }
     if shutil.disk_usage(settings.data).free < LEAST_FREE_BYTES:
         return "the disk of the data folder is full"

@@ -41,6 +41,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     docker_host: str | None = None
     base_images: dict[tuple[str, str], str] = {}
     egress_allow: tuple[str, ...] = ()
+    webhook_allow: tuple[str, ...] = ()
     upload_limit: int = 256 * 1024 * 1024
     public_url: str | None = None
     rate_limit: RateLimit | None = RateLimit(12_000, 60.0)
@@ -70,6 +71,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "admin_key": env.get("CREWSHIP_ADMIN_KEY"),
             "cors_origins": _listed(env.get("CREWSHIP_CORS_ORIGINS", "")),
             "egress_allow": _listed(env.get("CREWSHIP_EGRESS_ALLOW", "")),
+            "webhook_allow": _listed(env.get("CREWSHIP_WEBHOOK_ALLOW", "")),
             "docker_host": env.get("DOCKER_HOST"),
             "concurrency": env.get("CREWSHIP_CONCURRENCY"),
             "builds": env.get("CREWSHIP_BUILDS"),

@@ -3,6 +3,7 @@
 from typing import get_args
 
 from domain.access import KeyEvent
+from domain.delivery import DeliveryEvent, NotifierAdvanced
 from domain.deployment import DeploymentEvent
 from domain.event import Event
 from domain.name import NameEvent, RequestRemembered
@@ -11,18 +12,23 @@ from domain.run import RunEvent
 from domain.thread import StateEvent, ThreadEvent
 from domain.variables import VariablesEvent
 from domain.version import VersionEvent
+from domain.webhook import TokenIssued, WebhookEvent
 
 CatalogEvent = (
     KeyEvent
+    | DeliveryEvent
     | DeploymentEvent
     | NameEvent
     | RequestRemembered
+    | NotifierAdvanced
     | OutputEvent
     | RunEvent
     | StateEvent
     | ThreadEvent
+    | TokenIssued
     | VariablesEvent
     | VersionEvent
+    | WebhookEvent
 )
 
 BY_TAG: dict[str, type[Event]] = {event.tag(): event for event in get_args(CatalogEvent)}

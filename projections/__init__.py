@@ -5,6 +5,7 @@ from projections.artifacts import ARTIFACTS_VIEW
 from projections.deployments import DEPLOYMENTS_VIEW
 from projections.runs import RUNS_VIEW
 from projections.threads import THREADS_VIEW
+from projections.webhooks import WEBHOOKS_VIEW
 
-ALL = (RUNS_VIEW, DEPLOYMENTS_VIEW, ARTIFACTS_VIEW, ACCESS_VIEW, THREADS_VIEW)
+ALL = (RUNS_VIEW, DEPLOYMENTS_VIEW, ARTIFACTS_VIEW, ACCESS_VIEW, THREADS_VIEW, WEBHOOKS_VIEW)
 """Every projection of the service."""

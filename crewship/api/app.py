@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 from aiohttp import web
 
-from crewship.api import deployments, events, keys, openapi, reading, runs, server, threads
+from crewship.api import deployments, events, incoming, keys, openapi, reading, runs, server, threads, webhooks
 from crewship.api.bodies import LARGEST_BODY
 from crewship.api.connections import refuse_expectation
 from crewship.api.context import SERVICE, Service
@@ -30,6 +30,8 @@ class Route(NamedTuple):
 DEPLOYMENT = "/v1/deployments/{deployment}"
 RUN = "/v1/runs/{run_id}"
 THREAD = "/v1/threads/{thread_id}"
+WEBHOOKS = f"{DEPLOYMENT}/webhooks"
+WEBHOOK = f"{WEBHOOKS}/{{webhook_id}}"
 
 ROUTES = (
     Route("GET", "/healthz", server.alive, None),
@@ -69,6 +71,18 @@ ROUTES = (
     Route("GET", f"{THREAD}/history", threads.history, "read"),
     Route("GET", f"{THREAD}/state", threads.state, "read"),
     Route("POST", f"{THREAD}/state", threads.edit, "run"),
+    Route("POST", WEBHOOKS, webhooks.create, "deploy"),
+    Route("GET", WEBHOOKS, webhooks.listing, "read"),
+    Route("GET", WEBHOOK, webhooks.get, "read"),
+    Route("PATCH", WEBHOOK, webhooks.change, "deploy"),
+    Route("DELETE", WEBHOOK, webhooks.delete, "deploy"),
+    Route("POST", f"{WEBHOOK}/rotate", webhooks.rotate, "deploy"),
+    Route("POST", f"{WEBHOOK}/resume", webhooks.resume, "deploy"),
+    Route("POST", f"{WEBHOOK}/test", webhooks.test, "deploy"),
+    Route("GET", f"{WEBHOOK}/deliveries", webhooks.deliveries, "read"),
+    Route("GET", f"{WEBHOOK}/deliveries/{{delivery_id}}", webhooks.delivery, "read"),
+    Route("POST", f"{WEBHOOK}/deliveries/{{delivery_id}}/redeliver", webhooks.redeliver, "deploy"),
+    Route("POST", "/webhooks/runs/{token}", incoming.start_run, None),
     Route("POST", "/v1/api-keys", keys.create, "admin"),
     Route("GET", "/v1/api-keys", keys.listing, "admin"),
     Route("DELETE", "/v1/api-keys/{key_id}", keys.revoke, "admin"),
@@ -82,6 +96,7 @@ def build(service: Service) -> web.Application:
     application[DOORKEEPER] = Doorkeeper(service.keys, service.settings.rate_limit)
     application[events.FRAMES] = events.Frames()
     application[server.DESCRIPTION] = description()
+    application[incoming.RATES] = incoming.Rates()
     for route in ROUTES:
         handler: Handler = route.handler if route.scope is None else guarded(route.handler, route.scope)
         application.router.add_route(route.method, route.path, handler, expect_handler=refuse_expectation)

@@ -6,7 +6,7 @@ Unknown fields are ignored; a wrong type is refused with the path of its field.
 import asyncio
 import re
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -17,8 +17,10 @@ from domain.deployment import ENVIRONMENTS, Environment
 from domain.errors import BadRequest, TooLarge
 from domain.run import Repeated
 from domain.thread import OnBusy
+from domain.webhook import Notice
 
 T = TypeVar("T")
+Direction = Literal["incoming", "outgoing"]
 
 BODY_SECONDS = 60.0
 LARGEST_INPUT = 4 * 1024 * 1024
@@ -117,6 +119,25 @@ class CreateKey(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     scopes: list[Scope]
     expires_at: datetime | None = None
+
+
+class CreateWebhook(msgspec.Struct, frozen=True, kw_only=True):
+    """POST /v1/deployments/{id}/webhooks"""
+
+    direction: Direction
+    name: str
+    environment: Environment = "production"
+    url: str | None = None
+    events: list[Notice] | None = None
+
+
+class ChangeWebhook(msgspec.Struct, frozen=True, kw_only=True):
+    """PATCH /v1/deployments/{id}/webhooks/{webhook_id}: what is not given stays."""
+
+    name: str | None = None
+    environment: Environment | None = None
+    url: str | None = None
+    events: list[Notice] | None = None
 
 
 async def body(request: web.Request, kind: type[T]) -> T:

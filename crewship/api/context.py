@@ -8,6 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
+from crewship.addresses import Reach
 from crewship.blobs import BlobStore
 from crewship.commands.keys import Keys, Principal
 from crewship.config import Settings
@@ -32,6 +33,8 @@ class Service:
     """Checks an uploaded project, blocking; see engine/snapshots.py."""
     unhealthy: Callable[[], str | None]
     """Why the server is not ready, if it is not."""
+    reach: Reach
+    """Which addresses may be told of runs."""
     closing: bool = False
     runs_only: str | None = None
     """An address of ours at which the keys of runs are taken and no others."""

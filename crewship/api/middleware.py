@@ -97,9 +97,14 @@ async def explain(request: web.Request, handler: Handler) -> web.StreamResponse:
     except ConnectionError:
         raise
     except Exception:
-        logger.exception("a request failed", method=request.method, path=request.path)
+        logger.exception("a request failed", method=request.method, path=plain_path(request))
         message = f"Something went wrong on the server; its log tells more under {request[REQUEST_ID]}"
         return problem(request, 500, "internal", message)
+
+
+def plain_path(request: web.Request) -> str:
+    """The path as it may be logged: without a token that is part of it."""
+    return "/webhooks/runs/…" if "token" in request.match_info else request.path
 
 
 @web.middleware
@@ -139,6 +144,12 @@ def _address(request: web.Request) -> str:
     return str(name[0]) if name else ""
 
 
+def refuse_where_only_runs_may(request: web.Request) -> None:
+    """Raises Forbidden for a request at the address that is there for runs' own keys."""
+    if _address(request) == request.app[SERVICE].runs_only:
+        raise Forbidden("This address is for the keys of runs alone")
+
+
 def guarded(handler: Handler, scope: str) -> Handler:
     """A handler that only a key with this scope reaches; a run's own key reaches what lies below its run."""
 
@@ -147,8 +158,8 @@ def guarded(handler: Handler, scope: str) -> Handler:
         if kind.lower() != "bearer" or not key.strip() or not key.isascii():
             raise Unauthorized("An API key is required: send it as Authorization: Bearer YOUR_API_KEY")
         principal = await request.app[DOORKEEPER].authenticate(request, key.strip())
-        if principal.run_id is None and _address(request) == request.app[SERVICE].runs_only:
-            raise Forbidden("This address is for the keys of runs alone")
+        if principal.run_id is None:
+            refuse_where_only_runs_may(request)
         if scope not in principal.scopes:
             raise Forbidden(f"This API key lacks the scope {scope}")
         if principal.run_id is not None and request.match_info.get("run_id") != principal.run_id:

@@ -1,6 +1,7 @@
 """/v1/runs."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
@@ -114,12 +115,17 @@ async def wait(request: web.Request) -> web.Response:
 
 async def ended(service: Service, run_id: str, seconds: float) -> Run:
     """The run once it has ended, or as it stands after a time."""
+    return await come_to(service, run_id, seconds, lambda run: run.finished)
+
+
+async def come_to(service: Service, run_id: str, seconds: float, there: Callable[[Run], bool]) -> Run:
+    """The run once it is there, or as it stands after a time."""
     with service.log.follower(service.log.head, (run_id,)) as follower:
         try:
             async with asyncio.timeout(seconds):
                 while True:
                     run, _ = await commands.get(service.log, run_id)
-                    if run.finished:
+                    if there(run):
                         return run
                     await follower.next()
         except TimeoutError:

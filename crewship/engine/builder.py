@@ -10,8 +10,8 @@ from crewship.blobs import BlobStore
 from crewship.commands import deployments as commands
 from crewship.engine.batches import gathered
 from crewship.engine.executor import Builder, BuildFailed, BuildOrder
-from crewship.engine.following import follow
 from crewship.eventlog import Author, Change, EventLog
+from crewship.eventlog.following import follow
 from crewship.views import Views
 from domain.errors import Unavailable
 from domain.event import Recorded, output_of

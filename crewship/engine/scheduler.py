@@ -9,9 +9,9 @@ import structlog
 
 from crewship import clock
 from crewship.commands import deployments, runs
-from crewship.engine.following import follow
 from crewship.engine.supervisor import Parts, Supervisor, end
 from crewship.eventlog import Author
+from crewship.eventlog.following import follow
 from crewship.views import Views
 from domain import thread as thread_rules
 from domain.errors import DomainError, Unavailable

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from crewship.eventlog import EventLog
+from crewship.eventlog.log import EventLog
 from domain.event import Recorded
 
 PAUSE_SECONDS = 1.0
