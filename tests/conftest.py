@@ -73,7 +73,7 @@ def postgres_url(postgres_cluster: str) -> str:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A server that many tests share; none of them stops it."""
-    process = ServerProcess(tmp_path_factory.mktemp("server") / "data").start()
+    process = ServerProcess(tmp_path_factory.mktemp("server") / "data", CREWSHIP_WEBHOOK_ALLOW="127.0.0.1").start()
     yield process
     assert process.stop() == 0, process.output()
 

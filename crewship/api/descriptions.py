@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 
-from crewship.api import deployments, events, keys, runs, server, shapes, threads
+from crewship.api import deployments, events, incoming, keys, runs, server, shapes, threads, webhook_shapes, webhooks
 from crewship.api.bodies import (
+    ChangeWebhook,
     CopyThread,
     CreateDeployment,
     CreateKey,
     CreateRun,
     CreateThread,
+    CreateWebhook,
     EditState,
     PatchThread,
     Promote,
@@ -45,9 +47,13 @@ TIMEOUT = whole("timeout", "How long to wait, in seconds.", 30, 0, runs.LONGEST_
 TOKEN = text("access_token", "A token for this stream, in place of a key.")
 STEPS = flag("steps", "Every super-step, not only one checkpoint a run.")
 CHECKPOINT = text("checkpoint_id", "The checkpoint; else the newest.")
+DIRECTION = choice("direction", "Those alone.", *webhooks.DIRECTIONS)
+HOW = choice("status", "In that status alone.", *webhooks.STATUSES)
+OF_RUN = text("run_id", "About that run alone.")
 NO_MORE = ((204, None),)
 OF_A_FILE = ((206, BYTES), (304, None), (412, None), (416, shapes.Error))
 HARMLESS = "Open to everybody: it tells nothing about anybody."
+THE_TOKEN = "No key: the token in the path is the secret."  # noqa: S105 said about one
 AS_THE_CODE = "Open to everybody, as the code is."
 
 ABOUT: Mapping[Handler, About] = {
@@ -88,6 +94,25 @@ ABOUT: Mapping[Handler, About] = {
     threads.history: gives(shapes.Checkpoints, query=(STEPS, *PAGE)),
     threads.state: gives(shapes.Checkpoint, query=(CHECKPOINT,)),
     threads.edit: gives(shapes.Checkpoint, takes=EditState, also=((202, shapes.ThreadRunAccepted),)),
+    webhooks.create: gives(webhook_shapes.NewWebhook, takes=CreateWebhook, status=201),
+    webhooks.listing: gives(webhook_shapes.Webhooks, query=(DIRECTION, *PAGE)),
+    webhooks.get: gives(webhook_shapes.Webhook),
+    webhooks.change: gives(webhook_shapes.Webhook, takes=ChangeWebhook),
+    webhooks.delete: empties(),
+    webhooks.rotate: gives(webhook_shapes.NewWebhook),
+    webhooks.resume: gives(webhook_shapes.Webhook),
+    webhooks.test: gives(webhook_shapes.Delivery),
+    webhooks.deliveries: gives(webhook_shapes.Deliveries, query=(HOW, OF_RUN, *PAGE)),
+    webhooks.delivery: gives(webhook_shapes.Delivery),
+    webhooks.redeliver: gives(webhook_shapes.Delivery, status=202),
+    incoming.start_run: gives(
+        shapes.RunAccepted,
+        takes=webhook_shapes.Input,
+        status=202,
+        creates=True,
+        open=THE_TOKEN,
+        also=((403, shapes.Error),),
+    ),
     keys.create: gives(shapes.NewKey, takes=CreateKey, status=201),
     keys.listing: gives(shapes.Keys, query=PAGE),
     keys.revoke: empties(),

@@ -44,7 +44,10 @@ RATES = web.AppKey("rates of incoming webhooks", Rates)
 
 
 async def start_run(request: web.Request) -> web.Response:
-    """POST /webhooks/runs/{token}: the body is the run's input. Answers once the run has started, or soon anyway."""
+    """POST /webhooks/runs/{token}: start a run; the body is its input.
+
+    Answers once the run has started, or after ten seconds with how it stands.
+    """
     service = request.app[SERVICE]
     refuse_where_only_runs_may(request)
     deployment_id, webhook = await webhooks.by_token(service.log, request.match_info["token"])

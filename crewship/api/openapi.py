@@ -166,7 +166,9 @@ def errors_of(route: Described, about: About) -> list[int]:
 
 def _wanted(shape: Any) -> bool:
     """Whether a request without a body is refused: an empty one is an empty object."""
-    return isinstance(shape, str) or any(field.required for field in msgspec.structs.fields(shape))
+    if not isinstance(shape, type) or not issubclass(shape, msgspec.Struct):
+        return isinstance(shape, str)
+    return any(field.required for field in msgspec.structs.fields(shape))
 
 
 def _content(shape: Any, schemas: dict[str, Any]) -> dict[str, Any]:

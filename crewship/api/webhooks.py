@@ -21,7 +21,10 @@ STATUSES = ("pending", "succeeded", "failed")
 
 
 async def create(request: web.Request) -> web.Response:
-    """POST …/webhooks: the token or the secret is in this answer, and in no other but that of a rotation."""
+    """POST /v1/deployments/{deployment}/webhooks: a token that starts runs, or an endpoint that is told of them.
+
+    The token or the secret is in this answer, and in no other but that of a rotation.
+    """
     wanted = await body(request, CreateWebhook)
     service, reference = request.app[SERVICE], request.match_info["deployment"]
     if wanted.direction == "incoming":
@@ -40,7 +43,7 @@ async def create(request: web.Request) -> web.Response:
 
 
 async def listing(request: web.Request) -> web.Response:
-    """GET …/webhooks"""
+    """GET /v1/deployments/{deployment}/webhooks: a deployment's webhooks, newest first."""
     filters = _filters(request, "direction", DIRECTIONS)
     views = await fresh_views(request)
     rows = await views.rows(
@@ -50,12 +53,12 @@ async def listing(request: web.Request) -> web.Response:
 
 
 async def get(request: web.Request) -> web.Response:
-    """GET …/webhooks/{webhook_id}"""
+    """GET /v1/deployments/{deployment}/webhooks/{webhook_id}: one webhook, without what is secret about it."""
     return answer(await _shown(request, request.match_info["webhook_id"]))
 
 
 async def change(request: web.Request) -> web.Response:
-    """PATCH …/webhooks/{webhook_id}"""
+    """PATCH /v1/deployments/{deployment}/webhooks/{webhook_id}: change what is given."""
     wanted = await body(request, ChangeWebhook)
     service, webhook_id = request.app[SERVICE], request.match_info["webhook_id"]
     if wanted.url is not None:
@@ -74,7 +77,10 @@ async def change(request: web.Request) -> web.Response:
 
 
 async def rotate(request: web.Request) -> web.Response:
-    """POST …/webhooks/{webhook_id}/rotate: a new token at once, or a new secret beside the old one for a day."""
+    """POST /v1/deployments/{deployment}/webhooks/{webhook_id}/rotate: a new token or secret.
+
+    An old token ends at once; an old secret signs beside the new one for a day.
+    """
     reference, webhook_id = request.match_info["deployment"], request.match_info["webhook_id"]
     made, is_token = await commands.rotate(request.app[SERVICE].log, reference, webhook_id, author(request))
     shown = await _shown(request, webhook_id)
@@ -82,21 +88,21 @@ async def rotate(request: web.Request) -> web.Response:
 
 
 async def resume(request: web.Request) -> web.Response:
-    """POST …/webhooks/{webhook_id}/resume"""
+    """POST /v1/deployments/{deployment}/webhooks/{webhook_id}/resume: tell a paused endpoint again."""
     reference, webhook_id = request.match_info["deployment"], request.match_info["webhook_id"]
     await commands.resume(request.app[SERVICE].log, reference, webhook_id, author(request))
     return answer(await _shown(request, webhook_id))
 
 
 async def delete(request: web.Request) -> web.Response:
-    """DELETE …/webhooks/{webhook_id}"""
+    """DELETE /v1/deployments/{deployment}/webhooks/{webhook_id}: revoke a token, forget an endpoint."""
     reference, webhook_id = request.match_info["deployment"], request.match_info["webhook_id"]
     await commands.delete(request.app[SERVICE].log, reference, webhook_id, author(request))
     return web.Response(status=204)
 
 
 async def test(request: web.Request) -> web.Response:
-    """POST …/webhooks/{webhook_id}/test: a ping, and what came of it."""
+    """POST /v1/deployments/{deployment}/webhooks/{webhook_id}/test: a ping, and what came of it."""
     log = request.app[SERVICE].log
     reference, webhook_id = request.match_info["deployment"], request.match_info["webhook_id"]
     with log.follower(log.head) as follower:
@@ -111,7 +117,7 @@ async def test(request: web.Request) -> web.Response:
 
 
 async def deliveries(request: web.Request) -> web.Response:
-    """GET …/webhooks/{webhook_id}/deliveries"""
+    """GET /v1/deployments/{deployment}/webhooks/{webhook_id}/deliveries: what an endpoint was told, newest first."""
     webhook = await _shown(request, request.match_info["webhook_id"])
     filters = _filters(request, "status", STATUSES)
     filters |= {name: request.query[name] for name in ("run_id",) if name in request.query}
@@ -121,12 +127,15 @@ async def deliveries(request: web.Request) -> web.Response:
 
 
 async def delivery(request: web.Request) -> web.Response:
-    """GET …/deliveries/{delivery_id}: with every attempt."""
+    """GET /v1/deployments/{deployment}/webhooks/{webhook_id}/deliveries/{delivery_id}: with every attempt."""
     return answer(await _shown_delivery(request, request.match_info["delivery_id"]))
 
 
 async def redeliver(request: web.Request) -> web.Response:
-    """POST …/deliveries/{delivery_id}/redeliver: the same thing again, under the same id."""
+    """POST /v1/deployments/{deployment}/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver: once more.
+
+    It keeps its id, so that a receiver that has it already can tell.
+    """
     row = await _delivery_row(request, request.match_info["delivery_id"])
     await delivery_commands.requeue(request.app[SERVICE].log, row["stream"], author(request))
     return answer(await _shown_delivery(request, row["id"]), 202)
