@@ -11,7 +11,7 @@ from crewship.api.bodies import LARGEST_BODY
 from crewship.api.connections import refuse_expectation
 from crewship.api.context import SERVICE, Service
 from crewship.api.descriptions import ABOUT
-from crewship.api.limits import DOORKEEPER, Doorkeeper
+from crewship.api.limits import DOORKEEPER, Buckets, Doorkeeper
 from crewship.api.middleware import Handler, explain, guarded, identify, share, sign
 from domain.access import Scope
 
@@ -96,7 +96,7 @@ def build(service: Service) -> web.Application:
     application[DOORKEEPER] = Doorkeeper(service.keys, service.settings.rate_limit)
     application[events.FRAMES] = events.Frames()
     application[server.DESCRIPTION] = description()
-    application[incoming.RATES] = incoming.Rates()
+    application[incoming.TOKENS] = Buckets(incoming.EACH_TOKEN)
     for route in ROUTES:
         handler: Handler = route.handler if route.scope is None else guarded(route.handler, route.scope)
         application.router.add_route(route.method, route.path, handler, expect_handler=refuse_expectation)

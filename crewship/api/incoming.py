@@ -1,8 +1,8 @@
 """/webhooks/runs/{token}: whoever knows the token starts a run. No key."""
 
 import asyncio
+import math
 import time
-from collections import OrderedDict
 from typing import Any
 
 import msgspec
@@ -10,37 +10,18 @@ from aiohttp import web
 
 from crewship.api.bodies import body, check_size
 from crewship.api.context import PRINCIPAL, SERVICE, author
-from crewship.api.middleware import answer, refuse_where_only_runs_may
+from crewship.api.limits import Buckets
+from crewship.api.middleware import LEFT, answer, refuse_where_only_runs_may
 from crewship.api.runs import come_to, idempotency
 from crewship.commands import runs, webhooks
 from crewship.commands.keys import Principal
+from crewship.config import RateLimit
 from domain.errors import RateLimited, Unavailable
 
 START_SECONDS = 10.0
-AT_ONCE = 60
-EACH_SECOND = 1.0
-MOST_REMEMBERED = 10_000
-
-
-class Rates:
-    """How much each token may still ask for: so many requests at once, and one more with every second."""
-
-    def __init__(self) -> None:
-        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
-
-    def take(self, name: str) -> None:
-        """Count one request; raises RateLimited, where a second's patience is enough."""
-        now = time.monotonic()
-        left, since = self._left.pop(name, (float(AT_ONCE), now))
-        left = min(float(AT_ONCE), left + (now - since) * EACH_SECOND)
-        self._left[name] = (max(left - 1, 0.0) if left >= 1 else left, now)
-        while len(self._left) > MOST_REMEMBERED:
-            self._left.popitem(last=False)
-        if left < 1:
-            raise RateLimited(f"This webhook takes {AT_ONCE} requests at once and then one a second; slow down")
-
-
-RATES = web.AppKey("rates of incoming webhooks", Rates)
+EACH_TOKEN = RateLimit(60, 60.0)
+"""So many requests at once, and one more with every second."""
+TOKENS = web.AppKey("what each token may still ask for", Buckets)
 
 
 async def start_run(request: web.Request) -> web.Response:
@@ -51,7 +32,7 @@ async def start_run(request: web.Request) -> web.Response:
     service = request.app[SERVICE]
     refuse_where_only_runs_may(request)
     deployment_id, webhook = await webhooks.by_token(service.log, request.match_info["token"])
-    request.app[RATES].take(webhook.id)
+    _count(request, webhook.id)
     if service.closing:
         raise Unavailable("The server is shutting down")
     request[PRINCIPAL] = Principal(actor=f"webhook:{webhook.id}", scopes=frozenset())
@@ -66,6 +47,14 @@ async def start_run(request: web.Request) -> web.Response:
     accepted = await runs.request(service.log, service.blobs, order, author(request))
     status = await _status_soon(request, accepted.run_id)
     return answer(msgspec.structs.replace(accepted, status=status), 202)
+
+
+def _count(request: web.Request, webhook_id: str) -> None:
+    left = request[LEFT] = request.app[TOKENS].take(webhook_id, time.monotonic())
+    if left.wait:
+        raise RateLimited(
+            f"This webhook takes {left.limit} requests in {left.window:g} s", retry_after=math.ceil(left.wait)
+        )
 
 
 async def _status_soon(request: web.Request, run_id: str) -> str:

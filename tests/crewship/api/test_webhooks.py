@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from crewship.api.incoming import AT_ONCE
+from crewship.api.incoming import EACH_TOKEN
 from tests.receiver import Arrived, Receiver, listening
 from tests.server import Api, ServerProcess
 
@@ -114,7 +114,7 @@ def test_the_same_request_under_one_key_is_one_run(anybody: httpx.Client, made: 
 
 def test_a_token_that_asks_too_often_is_told_when_to_come_back(anybody: httpx.Client, made: Any):
     hook = made(direction="incoming", name="busy")
-    for _ in range(AT_ONCE + 20):
+    for _ in range(EACH_TOKEN.requests + 20):
         answer = anybody.post(hook["url"], content=b"[]")
         if answer.status_code == 429:
             break
