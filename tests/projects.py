@@ -69,6 +69,8 @@ def act(state):
             os.symlink("/etc/passwd", "artifacts/link")
         elif name == "env":
             said = os.environ.get(value)
+        elif name == "print_env":
+            print(os.environ.get(value), flush=True)
         elif name == "long":
             said = "x" * value
         elif name == "ask_api":

@@ -197,6 +197,16 @@ def paging(request: web.Request) -> dict[str, int]:
     }
 
 
+def flag(request: web.Request, name: str, default: bool) -> bool:
+    """A yes or no of the query."""
+    given = request.query.get(name)
+    if given is None:
+        return default
+    if given.lower() not in ("true", "false", "1", "0"):
+        raise BadRequest(f"{name}: expected true or false")
+    return given.lower() in ("true", "1")
+
+
 def number(request: web.Request, name: str, default: int, least: int, most: int) -> int:
     """A whole number of the query, between bounds."""
     given = request.query.get(name)

@@ -79,7 +79,7 @@ ABOUT: Mapping[Handler, About] = {
     runs.get: gives(shapes.Run),
     runs.wait: gives(shapes.Run, query=(TIMEOUT,)),
     runs.cancel: gives(shapes.Canceled, also=((202, shapes.Canceled),)),
-    runs.rerun: gives(shapes.RunAccepted, takes=RerunRun, status=202, creates=True),
+    runs.rerun: gives(shapes.RerunAccepted, takes=RerunRun, status=202, creates=True),
     events.run_events: gives(EVENT_STREAM, query=(*STREAM, TOKEN), also=NO_MORE),
     events.stream_token: gives(shapes.StreamToken, status=201),
     runs.artifacts: gives(shapes.Artifacts),

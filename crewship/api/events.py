@@ -10,6 +10,7 @@ import msgspec
 from aiohttp import web
 
 from crewship import clock
+from crewship.api.bodies import flag
 from crewship.api.context import SERVICE, Service
 from crewship.api.middleware import answer, guarded
 from crewship.commands import deployments, runs
@@ -114,9 +115,7 @@ async def _stream(request: web.Request, subject_id: str, *, finished: bool) -> w
     types = frozenset(filter(None, request.query.get("types", "").split(","))) or None
     if types and (unknown := types - TYPES):
         raise BadRequest(f"types: there is no {sorted(unknown)[0][:40]!r}; there are {', '.join(sorted(TYPES))}")
-    named = request.query.get("named", "true").lower()
-    if named not in ("true", "false", "1", "0"):
-        raise BadRequest("named: expected true or false")
+    named = flag(request, "named", True)
     after = await _resume_point(service, request, subject_id)
     streams = (subject_id, output_of(subject_id))
     if finished and not await _anything_left(service, after, streams, types):
@@ -134,7 +133,7 @@ async def _stream(request: web.Request, subject_id: str, *, finished: bool) -> w
     try:
         await response.prepare(request)
         with service.log.follower(after, streams) as follower:
-            await _feed(response, follower, request.app[FRAMES], types, named in ("true", "1"))
+            await _feed(response, follower, request.app[FRAMES], types, named)
     except asyncio.CancelledError:
         if not service.closing:
             raise

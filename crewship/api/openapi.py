@@ -173,7 +173,7 @@ def _wanted(shape: Any) -> bool:
 
 def _content(shape: Any, schemas: dict[str, Any]) -> dict[str, Any]:
     if isinstance(shape, str):
-        return {shape: {"schema": {"type": "string"}}}
+        return {shape: {} if shape == EVENT_STREAM else {"schema": {"type": "string"}}}
     (schema,), components = msgspec.json.schema_components([shape], ref_template=_REF)
     schemas.update(components)
     return {"application/json": {"schema": schema}}

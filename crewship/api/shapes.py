@@ -165,6 +165,13 @@ class RunAccepted(msgspec.Struct, kw_only=True):
     status: RunStatus
 
 
+class RerunAccepted(RunAccepted, kw_only=True):
+    """A run that will be, like another one."""
+
+    rerun_of: str
+    thread_id: str | None
+
+
 class ThreadRunAccepted(RunAccepted, kw_only=True):
     """A run of a thread that will be."""
 

@@ -5,7 +5,17 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from crewship.api.bodies import CopyThread, CreateThread, EditState, PatchThread, RunThread, body, check_size, paging
+from crewship.api.bodies import (
+    CopyThread,
+    CreateThread,
+    EditState,
+    PatchThread,
+    RunThread,
+    body,
+    check_size,
+    flag,
+    paging,
+)
 from crewship.api.context import SERVICE, author, fresh_views
 from crewship.api.middleware import answer
 from crewship.api.runs import ended, idempotency
@@ -110,8 +120,7 @@ async def history(request: web.Request) -> web.Response:
     """GET /v1/threads/{thread_id}/history: its checkpoints, newest first."""
     views = await fresh_views(request)
     thread, _ = await commands.find(request.app[SERVICE].log, request.match_info["thread_id"])
-    steps = request.query.get("steps", "false").lower() in ("true", "1")
-    rows = await views.rows(view.history(steps), thread_id=thread.id, **paging(request))
+    rows = await views.rows(view.history(flag(request, "steps", False)), thread_id=thread.id, **paging(request))
     return answer({"checkpoints": [view.public_checkpoint(row) for row in rows]})
 
 

@@ -1,39 +1,12 @@
-"""Who may do what."""
+"""Keys, and what every answer carries. Who may take which route: test_doors.py."""
 
-import pytest
-
-from crewship.api.app import ROUTES
 from tests.server import Api, ServerProcess
-
-CLOSED = [route for route in ROUTES if route.path.startswith("/v1")]
-
-
-@pytest.mark.parametrize("route", CLOSED, ids=[f"{route.method} {route.path}" for route in CLOSED])
-def test_nothing_below_v1_opens_without_a_key(route, server: ServerProcess):
-    path = route.path.replace("{name:.+}", "x").replace("{", "").replace("}", "")
-    for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Bearer csk_0_0"}, {"Authorization": "x"}):
-        with server.client(None) as client:
-            answer = client.request(route.method, path, headers=headers)
-        assert (answer.status_code, answer.json()["error"]["code"]) == (401, "unauthorized")
-        assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
 def make_key(api: Api, *scopes: str, **more: str) -> dict:
     answer = api.client.post("/v1/api-keys", json={"name": "k", "scopes": scopes, **more})
     assert answer.status_code == 201, answer.text
     return answer.json()
-
-
-def test_a_key_reaches_as_far_as_its_scope(api: Api, server: ServerProcess):
-    reach = {"read": {"read"}, "run": {"read", "run"}, "deploy": {"read", "run", "deploy"}}
-    for scope, allowed in reach.items():
-        with server.client(make_key(api, scope)["key"]) as client:
-            for route in ROUTES:
-                if route.scope is None:
-                    continue
-                path = route.path.replace("{name:.+}", "x").replace("{", "").replace("}", "")
-                answer = client.request(route.method, path, json={})
-                assert (answer.status_code == 403) == (route.scope not in allowed), (route, answer.text)
 
 
 def test_a_key_is_shown_once_and_listed_without_its_secret(api: Api):
