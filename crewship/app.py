@@ -30,7 +30,7 @@ from crewship.engine.images import DockerBuilder
 from crewship.engine.scheduler import Scheduler
 from crewship.engine.snapshots import check as check_snapshot
 from crewship.engine.supervisor import Parts
-from crewship.eventlog import Author, EventLog, open_log
+from crewship.eventlog import Author, EventLog, Sealer, open_log
 from crewship.notifier.courier import Parts as NotifierParts
 from crewship.notifier.courier import Policy
 from crewship.notifier.notifier import Notifier
@@ -91,6 +91,10 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         stack.callback(folder.release)
         installation = installation_key(folder.path / "installation.key")
         log = await open_log(folder.path, settings.postgres, installation, stack)
+        identity = folder.identity
+        sealer = Sealer(log, Author(f"server:{identity.server_id}"))
+        sealer.open()
+        stack.push_async_callback(sealer.close)
         views = await opened_views(settings, log, stack)
         blobs = BlobStore(folder.path / "blobs")
         await asyncio.to_thread(blobs.open)
@@ -103,9 +107,9 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
             keys=keys,
             check_snapshot=check_snapshot,
             reach=Reach(settings.webhook_allow),
+            seal=sealer.seal,
             unhealthy=lambda: "starting",
         )
-        identity = folder.identity
         runner, port = await _listen(settings, service, stack)
         chosen = await choose(settings, folder.path, identity.server_id, port, stack)
         if chosen.gateway:
@@ -135,7 +139,7 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
             pruning = asyncio.create_task(_prune(chosen.images, views), name="image pruning")
             stack.callback(pruning.cancel)
         first_key = await _first_key(settings, log, views, identity.server_id)
-        service.unhealthy = lambda: _unhealthy(settings, log, views, builds, scheduler, notifier)
+        service.unhealthy = lambda: _unhealthy(settings, log, views, builds, scheduler, notifier, sealer)
         try:
             yield Server(settings.public_url or url, service, scheduler, chosen.described, first_key)
         finally:
@@ -236,7 +240,13 @@ def _notifier(service: Service, identity: Identity) -> Notifier:
 
 
 def _unhealthy(
-    settings: Settings, log: EventLog, views: Views, builds: BuildQueue, scheduler: Scheduler, notifier: Notifier
+    settings: Settings,
+    log: EventLog,
+    views: Views,
+    builds: BuildQueue,
+    scheduler: Scheduler,
+    notifier: Notifier,
+    sealer: Sealer,
 ) -> str | None:
     healthy = {
         "the log": log.healthy,
@@ -244,6 +254,7 @@ def _unhealthy(
         "the build queue": builds.healthy,
         "the scheduler": scheduler.healthy,
         "the notifier": notifier.healthy,
+        "the sealing of the log": sealer.healthy,
     }
     if shutil.disk_usage(settings.data).free < LEAST_FREE_BYTES:
         return "the disk of the data folder is full"

@@ -1,5 +1,6 @@
 """Settings of a server: from the command line, else the environment, else the default. The one reader of os.environ."""
 
+import ipaddress
 import os
 import re
 from collections.abc import Mapping
@@ -48,6 +49,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Of each key; None: none."""
     access_log: str | None = None
     """A file, or - for stdout."""
+    trusted_proxies: tuple[str, ...] = ()
 
     @classmethod
     def load(
@@ -72,6 +74,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "cors_origins": _listed(env.get("CREWSHIP_CORS_ORIGINS", "")),
             "egress_allow": _listed(env.get("CREWSHIP_EGRESS_ALLOW", "")),
             "webhook_allow": _listed(env.get("CREWSHIP_WEBHOOK_ALLOW", "")),
+            "trusted_proxies": _listed(env.get("CREWSHIP_TRUSTED_PROXIES", "")),
             "docker_host": env.get("DOCKER_HOST"),
             "concurrency": env.get("CREWSHIP_CONCURRENCY"),
             "builds": env.get("CREWSHIP_BUILDS"),
@@ -91,6 +94,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             raise BadRequest(
                 "--log takes a URL that begins with postgresql://, or nothing for SQLite in the data folder"
             )
+        for network in settings.trusted_proxies:
+            try:
+                ipaddress.ip_network(network)
+            except ValueError:
+                raise BadRequest(f"CREWSHIP_TRUSTED_PROXIES: {network!r} is not an address or a network") from None
         if settings.concurrency < 1 or settings.builds < 1:
             raise BadRequest("CREWSHIP_CONCURRENCY and CREWSHIP_BUILDS are at least 1")
         return settings

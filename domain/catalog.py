@@ -9,6 +9,7 @@ from domain.event import Event
 from domain.name import NameEvent, RequestRemembered
 from domain.output import OutputEvent
 from domain.run import RunEvent
+from domain.seal import LogSealed
 from domain.thread import StateEvent, ThreadEvent
 from domain.variables import VariablesEvent
 from domain.version import VersionEvent
@@ -23,6 +24,7 @@ CatalogEvent = (
     | NotifierAdvanced
     | OutputEvent
     | RunEvent
+    | LogSealed
     | StateEvent
     | ThreadEvent
     | TokenIssued

@@ -1,7 +1,8 @@
 """What a fact is, and where it lies."""
 
 from datetime import datetime
-from typing import Annotated, TypeVar
+from functools import cache
+from typing import Annotated, TypeVar, get_type_hints
 
 import msgspec
 
@@ -42,8 +43,8 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
 
     `position` grows over the whole log (gaps are allowed), `version` counts from 1 within the stream without a gap.
     `at` is the writer's clock, UTC, in milliseconds, never running back within a log; `by` is the actor (`key:<id>`,
-    `run:<id>`, `server:<id>`); `cause` and `request_id` say what led to it. `erased` says that the sealed fields of the
-    event were forgotten on request.
+    `run:<id>`, `server:<id>`); `cause` and `request_id` say what led to it, `address` from where it came. `erased` says
+    that the sealed fields of the event were forgotten on request.
     """
 
     position: int
@@ -54,6 +55,7 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     event: Event
     cause: str | None = None
     request_id: str | None = None
+    address: str | None = None
     mark: Mark = Mark()
     erased: bool = False
 
@@ -61,6 +63,20 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     def happened_at(self) -> datetime:
         """When it happened at its source, as far as that is known; else when it was recorded."""
         return self.mark.happened_at or self.at
+
+
+@cache
+def sealed_fields(kind: type[Event]) -> tuple[str, ...]:
+    """The fields of an event that are stored sealed."""
+    hints = get_type_hints(kind, include_extras=True)
+    return tuple(
+        name
+        for name in kind.__struct_fields__
+        if any(
+            isinstance(note, msgspec.Meta) and (note.extra or {}).get(SEALED)
+            for note in getattr(hints[name], "__metadata__", ())
+        )
+    )
 
 
 def subject(stream: str) -> str:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 from aiohttp import web
 
-from crewship.api import deployments, events, incoming, keys, openapi, reading, runs, server, threads, webhooks
+from crewship.api import audit, deployments, events, incoming, keys, openapi, reading, runs, server, threads, webhooks
 from crewship.api.bodies import LARGEST_BODY
 from crewship.api.connections import refuse_expectation
 from crewship.api.context import SERVICE, Service
@@ -83,6 +83,10 @@ ROUTES = (
     Route("GET", f"{WEBHOOK}/deliveries/{{delivery_id}}", webhooks.delivery, "read"),
     Route("POST", f"{WEBHOOK}/deliveries/{{delivery_id}}/redeliver", webhooks.redeliver, "deploy"),
     Route("POST", "/webhooks/runs/{token}", incoming.start_run, None),
+    Route("GET", "/v1/events", audit.listing, "admin"),
+    Route("GET", "/v1/audit/head", audit.head, "admin"),
+    Route("POST", "/v1/audit/seal", audit.seal, "admin"),
+    Route("GET", "/v1/audit/verify", audit.verification, "admin"),
     Route("POST", "/v1/api-keys", keys.create, "admin"),
     Route("GET", "/v1/api-keys", keys.listing, "admin"),
     Route("DELETE", "/v1/api-keys/{key_id}", keys.revoke, "admin"),

@@ -1,7 +1,8 @@
 """What every handler works with."""
 
 import asyncio
-from collections.abc import Callable
+import ipaddress
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,8 @@ class Service:
     """Why the server is not ready, if it is not."""
     reach: Reach
     """Which addresses may be told of runs."""
+    seal: Callable[[], Awaitable[object]]
+    """Seals what was appended until now."""
     closing: bool = False
     runs_only: str | None = None
     """An address of ours at which the keys of runs are taken and no others."""
@@ -50,7 +53,25 @@ STARTED = web.RequestKey("started", float)
 
 def author(request: web.Request) -> Author:
     """Who makes the change that this request asks for."""
-    return Author(by=request[PRINCIPAL].actor, request_id=request[REQUEST_ID])
+    return Author(by=request[PRINCIPAL].actor, request_id=request[REQUEST_ID], address=address(request))
+
+
+def address(request: web.Request) -> str | None:
+    """From where the request comes; what a proxy says of it counts only where the operator trusts that proxy."""
+    trusted = request.app[SERVICE].settings.trusted_proxies
+    nearest = request.remote
+    for hop in reversed(request.headers.get("X-Forwarded-For", "").split(",")):
+        if nearest is None or not _within(nearest, trusted):
+            break
+        try:
+            nearest = str(ipaddress.ip_address(hop.strip()))
+        except ValueError:
+            break
+    return nearest
+
+
+def _within(host: str, networks: tuple[str, ...]) -> bool:
+    return any(ipaddress.ip_address(host) in ipaddress.ip_network(network) for network in networks)
 
 
 async def fresh_views(request: web.Request) -> Views:

@@ -2,7 +2,19 @@
 
 from collections.abc import Mapping
 
-from crewship.api import deployments, events, incoming, keys, runs, server, shapes, threads, webhook_shapes, webhooks
+from crewship.api import (
+    audit,
+    deployments,
+    events,
+    incoming,
+    keys,
+    runs,
+    server,
+    shapes,
+    threads,
+    webhook_shapes,
+    webhooks,
+)
 from crewship.api.bodies import (
     ChangeWebhook,
     CopyThread,
@@ -36,6 +48,7 @@ from crewship.api.describing import (
     whole,
 )
 from crewship.api.middleware import Handler
+from crewship.eventlog import Verified
 
 NAME = text("name", "The deployment of that name alone.")
 OF = text("deployment_id", "Of that deployment alone, by its id or name.")
@@ -55,6 +68,19 @@ OF_A_FILE = ((206, BYTES), (304, None), (412, None), (416, shapes.Error))
 HARMLESS = "Open to everybody: it tells nothing about anybody."
 THE_TOKEN = "No key: the token in the path is the secret."  # noqa: S105 said about one
 AS_THE_CODE = "Open to everybody, as the code is."
+
+AFTER = whole("after", "Behind that position of the log.", 0, 0, audit.MOST_POSITION)
+PINNED = text("head", "What `crewship audit head` printed once.")
+OF_LOG = (
+    AFTER,
+    whole("limit", "How many at most.", audit.DEFAULT_LIMIT, 1, audit.MOST_LIMIT),
+    text("types", "Stored as one of these alone, with commas between."),
+    text("stream", "Of that stream alone, like run_abc123."),
+    text("by", "By that actor alone, like key:key_abc123."),
+    text("since", "Recorded at that time or later."),
+    text("until", "Recorded before that time."),
+    text("last_event_id", "In a stream: go on right behind that event; as the header Last-Event-ID."),
+)
 
 ABOUT: Mapping[Handler, About] = {
     server.alive: gives(shapes.Health, open=HARMLESS),
@@ -113,6 +139,10 @@ ABOUT: Mapping[Handler, About] = {
         open=THE_TOKEN,
         also=((403, shapes.Error),),
     ),
+    audit.listing: gives(shapes.LogPage, query=OF_LOG),
+    audit.head: gives(shapes.AuditHead),
+    audit.seal: gives(shapes.AuditHead),
+    audit.verification: gives(Verified, query=(AFTER, PINNED)),
     keys.create: gives(shapes.NewKey, takes=CreateKey, status=201),
     keys.listing: gives(shapes.Keys, query=PAGE),
     keys.revoke: empties(),

@@ -29,6 +29,12 @@ LARGEST_FRAME_KEPT = 64 * 1024
 TOKEN_LIFE = timedelta(hours=24)
 TOKEN_AFTER_END = timedelta(hours=1)
 
+HEADERS = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-cache, no-transform",
+    "X-Accel-Buffering": "no",
+}
+
 _ID = re.compile(r"evt_([0-9]{3,18})")
 
 
@@ -123,13 +129,7 @@ async def _stream(request: web.Request, subject_id: str, *, finished: bool) -> w
     task = asyncio.current_task()
     assert task is not None
     service.streams.add(task)
-    response = web.StreamResponse(
-        headers={
-            "Content-Type": "text/event-stream; charset=utf-8",
-            "Cache-Control": "no-cache, no-transform",
-            "X-Accel-Buffering": "no",
-        }
-    )
+    response = web.StreamResponse(headers=HEADERS)
     try:
         await response.prepare(request)
         with service.log.follower(after, streams) as follower:
@@ -164,15 +164,16 @@ async def _feed(
                 pending.append(framed)
                 size += len(framed)
             if size >= BYTES_AT_ONCE:
-                await _write(response, b"".join(pending))
+                await write(response, b"".join(pending))
                 pending, size = [], 0
         if pending or not events:
-            await _write(response, b"".join(pending) or b": keep-alive\n\n")
+            await write(response, b"".join(pending) or b": keep-alive\n\n")
         if ended:
             return
 
 
-async def _write(response: web.StreamResponse, data: bytes) -> None:
+async def write(response: web.StreamResponse, data: bytes) -> None:
+    """Send; raises TimeoutError if the reader takes nothing for minutes."""
     async with asyncio.timeout(STALLED_SECONDS):
         await response.write(data)
 
@@ -183,16 +184,23 @@ async def _resume_point(service: Service, request: web.Request, subject_id: str)
     An id of this subject, sent before or not: right behind it. One of another subject: the beginning, since clients
     keep one id for all their streams. What cannot be an id of this log is refused.
     """
-    given = request.headers.get("Last-Event-ID") or request.query.get("last_event_id") or ""
-    if not given:
+    position = position_of(request, service)
+    if position is None:
         return 0
-    match = _ID.fullmatch(given)
-    if match is None or int(match[1]) > max(service.log.head, service.log.appended):
-        raise BadRequest(f"Last-Event-ID: {given[:40]!r} is not the id of an event")
-    position = int(match[1])
     at = await service.log.read(position - 1, limit=1)
     ours = bool(at) and at[0].position == position and subject(at[0].stream) == subject_id
     return position if ours else 0
+
+
+def position_of(request: web.Request, service: Service) -> int | None:
+    """The position of the event that the client has seen last; None if it names none."""
+    given = request.headers.get("Last-Event-ID") or request.query.get("last_event_id") or ""
+    if not given:
+        return None
+    match = _ID.fullmatch(given)
+    if match is None or int(match[1]) > max(service.log.head, service.log.appended):
+        raise BadRequest(f"Last-Event-ID: {given[:40]!r} is not the id of an event")
+    return int(match[1])
 
 
 async def _anything_left(service: Service, after: int, streams: Sequence[str], types: frozenset[str] | None) -> bool:

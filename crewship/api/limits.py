@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from aiohttp import web
 
+from crewship.api.context import address as address_of
 from crewship.commands.keys import Keys, Principal
 from crewship.config import RateLimit
 from domain.errors import RateLimited, Unauthorized
@@ -90,11 +91,12 @@ class Doorkeeper:
     async def authenticate(self, request: web.Request, presented: str) -> Principal:
         """Who presents this key; raises Unauthorized, or RateLimited where too many were wrong."""
         digest = hashlib.sha256(presented.encode()).digest()
-        address = neighbourhood(client(request))
+        origin = address_of(request) or ""
+        address = neighbourhood(origin)
         if digest not in self._right and (left := self._wrong.look(address, time.monotonic(), taking=1)).wait:
             raise RateLimited("Too many wrong API keys came from this address", retry_after=math.ceil(left.wait))
         try:
-            principal = await self._keys.authenticate(presented)
+            principal = await self._keys.authenticate(presented, origin or None)
         except Unauthorized:
             self._right.pop(digest, None)
             self._wrong.take(address, time.monotonic())

@@ -26,6 +26,7 @@ COMMANDS = {
     "promote": ("crewship.cli.versions:promote", "Put live in production what is live in staging."),
     "env": ("crewship.cli.env:env", "Set the environment variables that runs get."),
     "keys": ("crewship.cli.keys:keys", "Create, list and revoke API keys."),
+    "audit": ("crewship.cli.audit:audit", "Who did what, and whether the log still is what was written."),
     "views": ("crewship.cli.views:views", "Rebuild the server's views from its log."),
 }
 

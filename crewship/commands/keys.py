@@ -41,18 +41,18 @@ class Keys:
         self._secret = hmac.digest(installation, b"run keys and stream tokens", "sha256")
         self._noted: dict[str, datetime] = {}
 
-    async def authenticate(self, presented: str) -> Principal:
-        """Who presents this key; raises Unauthorized."""
+    async def authenticate(self, presented: str, address: str | None = None) -> Principal:
+        """Who presents this key, from where; raises Unauthorized."""
         if self._admin and hmac.compare_digest(hashlib.sha256(presented.encode()).digest(), self._admin):
             return Principal(actor="key:operator", scopes=IMPLIED["admin"])
         prefix, _, rest = presented.partition("_")
         if prefix == PREFIX:
-            return await self._by_key(rest)
+            return await self._by_key(rest, address)
         if prefix == RUN_PREFIX:
             return await self._by_run_key(rest)
         raise Unauthorized("Invalid API key")
 
-    async def _by_key(self, rest: str) -> Principal:
+    async def _by_key(self, rest: str, address: str | None) -> Principal:
         key_id, _, secret = rest.partition("_")
         stream = f"key_{key_id}"
         key, _ = await self._log.load(stream, rules.evolve) if key_id.isascii() and key_id.isalnum() else (None, 0)
@@ -61,7 +61,7 @@ class Keys:
             raise Unauthorized("Invalid API key")
         now = clock.now()
         rules.check(key, now)
-        await self._note_use(key.id, now)
+        await self._note_use(key.id, now, address)
         return Principal(actor=f"key:{key.id}", scopes=key.scopes)
 
     async def _by_run_key(self, rest: str) -> Principal:
@@ -88,14 +88,15 @@ class Keys:
     def _proof(self, run_id: str) -> str:
         return hmac.new(self._secret, f"run\0{run_id}".encode(), "sha256").hexdigest()[:48]
 
-    async def _note_use(self, key_id: str, now: datetime) -> None:
+    async def _note_use(self, key_id: str, now: datetime, address: str | None) -> None:
         noted = self._noted.get(key_id)
         if noted is not None and now - noted < rules.USE_NOTED_EVERY:
             return
         self._noted[key_id] = now
         _, at = await self._log.load(key_id, rules.evolve)
+        author = Author(f"key:{key_id}", address=address)
         try:
-            await self._log.append(Change(key_id, at, [KeyUsed(key_id=key_id)]), author=Author(f"key:{key_id}"))
+            await self._log.append(Change(key_id, at, [KeyUsed(key_id=key_id)]), author=author)
         except StreamMoved:
             self._noted.pop(key_id, None)  # noted by the next use
 

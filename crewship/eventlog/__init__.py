@@ -1,8 +1,26 @@
 """The single append-only log: append, load, read, follow."""
 
+from crewship.eventlog.browsing import Found, Query, browse
 from crewship.eventlog.codec import Author, UnknownEvent
 from crewship.eventlog.log import Change, EventLog, Follower
 from crewship.eventlog.opening import open_log
 from crewship.eventlog.recorder import StreamMoved
+from crewship.eventlog.sealer import Sealer
+from crewship.eventlog.verification import Verified, newest_seal, verify
 
-__all__ = ["Author", "Change", "EventLog", "Follower", "StreamMoved", "UnknownEvent", "open_log"]
+__all__ = [
+    "Author",
+    "Change",
+    "EventLog",
+    "Follower",
+    "Found",
+    "Query",
+    "Sealer",
+    "StreamMoved",
+    "UnknownEvent",
+    "Verified",
+    "browse",
+    "newest_seal",
+    "open_log",
+    "verify",
+]

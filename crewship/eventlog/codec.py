@@ -8,14 +8,14 @@ these bytes as they lie and needs no key.
 
 from datetime import datetime
 from functools import cache
-from typing import Any, get_type_hints
+from typing import Any
 
 import msgspec
 from eventsourcing.persistence import StoredEvent
 
 from crewship.secrets import seal, unseal
 from domain.catalog import BY_TAG
-from domain.event import SEALED, Event, Mark, Recorded
+from domain.event import Event, Mark, Recorded, sealed_fields
 from domain.upcasts import UPCASTS
 
 FORMAT = b"\x01"
@@ -28,11 +28,12 @@ class UnknownEvent(Exception):
 
 
 class Author(msgspec.Struct, frozen=True):
-    """Who makes a change: the actor, what caused it, and the request it came with."""
+    """Who makes a change: the actor, what caused it, the request it came with, and from where that came."""
 
     by: str
     cause: str | None = None
     request_id: str | None = None
+    address: str | None = None
 
 
 class _Clear(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -40,6 +41,7 @@ class _Clear(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     by: str
     cause: str | None = None
     request_id: str | None = None
+    address: str | None = None
     happened_at: datetime | None = None
     line: int | None = None
     data: msgspec.Raw
@@ -52,20 +54,6 @@ _clear_decoder = msgspec.json.Decoder(_Clear)
 @cache
 def _decoder(kind: type[Event]) -> msgspec.json.Decoder[Event]:
     return msgspec.json.Decoder(kind)
-
-
-@cache
-def sealed_fields(kind: type[Event]) -> tuple[str, ...]:
-    """The fields of an event that are stored sealed."""
-    hints = get_type_hints(kind, include_extras=True)
-    return tuple(
-        name
-        for name in kind.__struct_fields__
-        if any(
-            isinstance(note, msgspec.Meta) and (note.extra or {}).get(SEALED)
-            for note in getattr(hints[name], "__metadata__", ())
-        )
-    )
 
 
 def has_secrets(event: Event) -> bool:
@@ -95,6 +83,7 @@ def encode(
             by=author.by,
             cause=author.cause,
             request_id=author.request_id,
+            address=author.address,
             happened_at=mark.happened_at,
             line=mark.line,
             data=msgspec.Raw(data),
@@ -124,6 +113,7 @@ def decode(stored: StoredEvent, position: int, key: bytes | None) -> Recorded:
         event=_event(stored.topic, fields, position),
         cause=head.cause,
         request_id=head.request_id,
+        address=head.address,
         mark=Mark(happened_at=head.happened_at, line=head.line),
         erased=bool(sealed) and key is None,
     )
@@ -132,6 +122,12 @@ def decode(stored: StoredEvent, position: int, key: bytes | None) -> Recorded:
 def needs_key(stored: StoredEvent) -> bool:
     """Whether a stored event has a sealed part."""
     return len(stored.state) > _PREFIX + int.from_bytes(stored.state[_LENGTH], "big")
+
+
+def recorded_at(stored: StoredEvent) -> datetime:
+    """When the event was recorded."""
+    end = _PREFIX + int.from_bytes(stored.state[_LENGTH], "big")
+    return _clear_decoder.decode(stored.state[_PREFIX:end]).at
 
 
 def _event(tag: str, fields: bytes, position: int) -> Event:

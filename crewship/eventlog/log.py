@@ -22,6 +22,7 @@ from domain.errors import Unavailable
 from domain.event import Event, Mark, Recorded, subject
 
 State = TypeVar("State")
+Found = TypeVar("Found")
 Evolve = Callable[[Any, Any], State]
 
 MOST_WAITING = 10_000
@@ -170,6 +171,10 @@ class EventLog:
             return 0, Mark()
 
         return await self._call(look)
+
+    async def stored(self, read: Callable[[LogRecorder], Found]) -> Found:
+        """What `read` finds in the rows as they lie, in a reader's thread; raises Unavailable."""
+        return await self._call(lambda: read(self._recorder))
 
     # read and follow -------------------------------------------------------------------------------------------------
 

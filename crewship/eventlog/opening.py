@@ -2,15 +2,16 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
 import psycopg
 from eventsourcing.persistence import PersistenceError
 
-from crewship.eventlog.log import EventLog
+from crewship.eventlog.log import EventLog, root_of
 from crewship.eventlog.postgres import CHANNEL, Doorbell, PostgresKeyStore, open_postgres
+from crewship.eventlog.recorder import LogRecorder
 from crewship.eventlog.sqlite import open_sqlite
 from crewship.secrets import KeyRing, SqliteKeyStore
 from domain.errors import Unavailable
@@ -48,6 +49,24 @@ async def _in_database(url: str, installation: bytes) -> EventLog:
     keys = await asyncio.to_thread(PostgresKeyStore, url)
     recorder = await asyncio.to_thread(open_postgres, url)
     return EventLog(recorder, KeyRing(keys, installation), shared=True)
+
+
+@contextmanager
+def stored_log(data: Path, url: str | None) -> Iterator[LogRecorder]:
+    """The rows of a log, to be looked at as they lie; also while a server uses it. Raises Unavailable.
+
+    Nothing is made where there is no log.
+    """
+    try:
+        if url is None and not (data / "log.db").exists():
+            raise Unavailable(f"There is no log.db in {data}: name a server's data folder with --data")
+        recorder = open_sqlite(data / "log.db", make=False) if url is None else open_postgres(url, make=False)
+        try:
+            yield recorder
+        finally:
+            recorder.close()
+    except (PersistenceError, sqlite3.Error, psycopg.Error) as fault:
+        raise Unavailable(f"The log cannot be read: {root_of(fault)}") from fault
 
 
 def _ringing(log: EventLog) -> Callable[[], None]:

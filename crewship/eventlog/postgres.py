@@ -86,8 +86,8 @@ class PostgresRecorder(PostgresApplicationRecorder):
         self.datastore.close()
 
 
-def open_postgres(url: str, schema: str = "public") -> PostgresRecorder:
-    """The log in this database, its tables made if they are not there."""
+def open_postgres(url: str, schema: str = "public", *, make: bool = True) -> PostgresRecorder:
+    """The log in this database; with `make`, its tables made if they are not there."""
     parts = conninfo_to_dict(url)
     datastore = PostgresDatastore(
         dbname=str(parts.get("dbname", "")),
@@ -103,7 +103,8 @@ def open_postgres(url: str, schema: str = "public") -> PostgresRecorder:
         enable_db_functions=False,
     )
     recorder = PostgresRecorder(datastore)
-    recorder.create_table()
+    if make:
+        recorder.create_table()
     return recorder
 
 

@@ -142,8 +142,9 @@ class SqliteRecorder(SQLiteApplicationRecorder):
         self.datastore.close()
 
 
-def open_sqlite(path: Path) -> SqliteRecorder:
-    """The log in this file, made if it is not there."""
+def open_sqlite(path: Path, *, make: bool = True) -> SqliteRecorder:
+    """The log in this file; with `make`, made if it is not there."""
     recorder = SqliteRecorder(DurableDatastore(path))
-    recorder.create_table()
+    if make:
+        recorder.create_table()
     return recorder

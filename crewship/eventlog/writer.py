@@ -147,6 +147,7 @@ def _encode(waiting: Waiting, at: datetime, keys: dict[str, bytes]) -> tuple[lis
                     event=event,
                     cause=author.cause,
                     request_id=author.request_id,
+                    address=author.address,
                     mark=mark,
                 )
             )
@@ -163,6 +164,7 @@ def _placed(event: Recorded, position: int) -> Recorded:
         event=event.event,
         cause=event.cause,
         request_id=event.request_id,
+        address=event.address,
         mark=event.mark,
     )
 

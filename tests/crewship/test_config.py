@@ -30,7 +30,8 @@ def test_what_is_given_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("PORT", "many"), ("EXECUTOR", "moon"), ("LOG", "mysql://x"), ("CONCURRENCY", "0")]
+    ("name", "value"),
+    [("PORT", "many"), ("EXECUTOR", "moon"), ("LOG", "mysql://x"), ("CONCURRENCY", "0"), ("TRUSTED_PROXIES", "proxy")],
 )
 def test_a_wrong_setting_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str):
     monkeypatch.setenv(f"CREWSHIP_{name}", value)

@@ -47,7 +47,8 @@ async def test_a_golden_log_means_what_it_meant(golden: Path, tmp_path: Path):
         assert len(now) == len(then)
         for event, before in zip(now, then, strict=True):
             # A field that came later has its default; what was there is as it was.
-            assert {**event, "event": {name: event["event"][name] for name in before["event"]}} == before
+            event["event"] = {name: event["event"][name] for name in before["event"]}
+            assert {name: event[name] for name in before} == before
         expected = msgspec.json.decode((golden / "views.json").read_bytes())
         shown = msgspec.json.decode(msgspec.json.encode(await meaning(log, tmp_path)))
         for table, before in expected.items():
