@@ -12,19 +12,23 @@ from crewship.api.connections import refuse_expectation
 from crewship.api.context import SERVICE, Service
 from crewship.api.descriptions import ABOUT
 from crewship.api.limits import DOORKEEPER, Buckets, Doorkeeper
-from crewship.api.middleware import Handler, explain, guarded, identify, share, sign
+from crewship.api.middleware import Handler, Reach, explain, guarded, identify, own_run, own_thread, share, sign
 from domain.access import Scope
 
 SHUTDOWN_SECONDS = 5.0
 
 
 class Route(NamedTuple):
-    """A way in. `scope` is what a key needs; None: open to everybody, or checked by the handler itself."""
+    """A way in. `scope` is what a key needs; None: open to everybody, or checked by the handler itself.
+
+    `reach` is what of it the key of a run may see, beside its scope.
+    """
 
     method: str
     path: str
     handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     scope: Scope | None
+    reach: Reach = own_run
 
 
 DEPLOYMENT = "/v1/deployments/{deployment}"
@@ -69,6 +73,7 @@ ROUTES = (
     Route("POST", f"{THREAD}/copy", threads.copy, "run"),
     Route("POST", f"{THREAD}/runs", threads.run, "run"),
     Route("GET", f"{THREAD}/history", threads.history, "read"),
+    Route("GET", f"{THREAD}/checkpoints", threads.checkpoints, "read", own_thread),
     Route("GET", f"{THREAD}/state", threads.state, "read"),
     Route("POST", f"{THREAD}/state", threads.edit, "run"),
     Route("POST", WEBHOOKS, webhooks.create, "deploy"),
@@ -102,7 +107,7 @@ def build(service: Service) -> web.Application:
     application[server.DESCRIPTION] = description()
     application[incoming.TOKENS] = Buckets(incoming.EACH_TOKEN)
     for route in ROUTES:
-        handler: Handler = route.handler if route.scope is None else guarded(route.handler, route.scope)
+        handler: Handler = route.handler if route.scope is None else guarded(route.handler, route.scope, route.reach)
         application.router.add_route(route.method, route.path, handler, expect_handler=refuse_expectation)
     application.on_response_prepare.append(sign)
     application.on_shutdown.append(end_streams)

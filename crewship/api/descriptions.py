@@ -59,6 +59,9 @@ IN_THREAD = text("thread_id", "Of that thread alone.")
 TIMEOUT = whole("timeout", "How long to wait, in seconds.", 30, 0, runs.LONGEST_WAIT_SECONDS)
 TOKEN = text("access_token", "A token for this stream, in place of a key.")
 STEPS = flag("steps", "Every super-step, not only one checkpoint a run.")
+NAMESPACE = text("ns", "The graph's namespace: empty for the graph itself, else a subgraph's; without it, all.")
+THAT_ONE = text("checkpoint_id", "That checkpoint alone.")
+BEFORE = text("before", "A checkpoint's id: those that are older than it.")
 CHECKPOINT = text("checkpoint_id", "The checkpoint; else the newest.")
 DIRECTION = choice("direction", "Those alone.", *webhooks.DIRECTIONS)
 HOW = choice("status", "In that status alone.", *webhooks.STATUSES)
@@ -118,6 +121,7 @@ ABOUT: Mapping[Handler, About] = {
     threads.copy: gives(shapes.Thread, takes=CopyThread, status=201),
     threads.run: gives(shapes.ThreadRunAccepted, takes=RunThread, status=202, creates=True),
     threads.history: gives(shapes.Checkpoints, query=(STEPS, *PAGE)),
+    threads.checkpoints: gives(shapes.SavedCheckpoints, query=(NAMESPACE, THAT_ONE, BEFORE, PAGE[0])),
     threads.state: gives(shapes.Checkpoint, query=(CHECKPOINT,)),
     threads.edit: gives(shapes.Checkpoint, takes=EditState, also=((202, shapes.ThreadRunAccepted),)),
     webhooks.create: gives(webhook_shapes.NewWebhook, takes=CreateWebhook, status=201),

@@ -12,6 +12,7 @@ from aiohttp import web
 from crewship import ids
 from crewship.api.context import POSITION_HEADER, PRINCIPAL, REQUEST_ID, SERVICE, STARTED
 from crewship.api.limits import DOORKEEPER, Left
+from crewship.commands.keys import Principal
 from domain.errors import BadRequest, DomainError, Forbidden, RateLimited, Unauthorized
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -150,8 +151,22 @@ def refuse_where_only_runs_may(request: web.Request) -> None:
         raise Forbidden("This address is for the keys of runs alone")
 
 
-def guarded(handler: Handler, scope: str) -> Handler:
-    """A handler that only a key with this scope reaches; a run's own key reaches what lies below its run."""
+Reach = Callable[[web.Request, Principal], bool]
+"""Whether a request stays within what the key of a run may see."""
+
+
+def own_run(request: web.Request, principal: Principal) -> bool:
+    """What lies below the run itself."""
+    return request.match_info.get("run_id") == principal.run_id
+
+
+def own_thread(request: web.Request, principal: Principal) -> bool:
+    """What lies below the run's thread."""
+    return principal.thread_id is not None and request.match_info.get("thread_id") == principal.thread_id
+
+
+def guarded(handler: Handler, scope: str, reach: Reach = own_run) -> Handler:
+    """A handler that only a key with this scope reaches, and a run's own key where `reach` allows it."""
 
     async def check(request: web.Request) -> web.StreamResponse:
         kind, _, key = request.headers.get("Authorization", "").partition(" ")
@@ -162,7 +177,7 @@ def guarded(handler: Handler, scope: str) -> Handler:
             refuse_where_only_runs_may(request)
         if scope not in principal.scopes:
             raise Forbidden(f"This API key lacks the scope {scope}")
-        if principal.run_id is not None and request.match_info.get("run_id") != principal.run_id:
+        if principal.run_id is not None and not reach(request, principal):
             raise Forbidden("A run's key reaches that run alone")
         request[PRINCIPAL] = principal
         _count(request)

@@ -256,6 +256,24 @@ class Checkpoints(msgspec.Struct):
     checkpoints: list[Checkpoint]
 
 
+class SavedCheckpoint(msgspec.Struct, kw_only=True):
+    """A checkpoint of a thread's graph, in the project's own bytes (base64), with its channels and pending writes."""
+
+    ns: str
+    checkpoint_id: str
+    parent_id: str | None
+    data: str
+    channels: dict[str, Any]
+    writes: list[Any]
+
+
+class SavedCheckpoints(msgspec.Struct):
+    """Checkpoints, the latest first, and whether there are older ones behind the last of them."""
+
+    checkpoints: list[SavedCheckpoint]
+    more: bool
+
+
 class Key(msgspec.Struct, kw_only=True):
     """An API key, without what it opens with."""
 

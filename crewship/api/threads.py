@@ -6,6 +6,8 @@ import msgspec
 from aiohttp import web
 
 from crewship.api.bodies import (
+    DEFAULT_LIMIT,
+    MOST_LIMIT,
     CopyThread,
     CreateThread,
     EditState,
@@ -14,12 +16,14 @@ from crewship.api.bodies import (
     body,
     check_size,
     flag,
+    number,
     paging,
 )
 from crewship.api.context import SERVICE, author, fresh_views
 from crewship.api.middleware import answer
 from crewship.api.runs import ended, idempotency
 from crewship.blobs import BlobStore
+from crewship.commands import checkpoints as checkpoint_commands
 from crewship.commands import deployments as deployment_commands
 from crewship.commands import runs as run_commands
 from crewship.commands import threads as commands
@@ -122,6 +126,26 @@ async def history(request: web.Request) -> web.Response:
     thread, _ = await commands.find(request.app[SERVICE].log, request.match_info["thread_id"])
     rows = await views.rows(view.history(flag(request, "steps", False)), thread_id=thread.id, **paging(request))
     return answer({"checkpoints": [view.public_checkpoint(row) for row in rows]})
+
+
+async def checkpoints(request: web.Request) -> web.Response:
+    """GET /v1/threads/{thread_id}/checkpoints: what its graph saved, as its runs read it: opaque, the latest first.
+
+    At most `limit` of them and about 16 MiB; `more` says whether there are older ones, behind `before`.
+    """
+    service = request.app[SERVICE]
+    thread, _ = await commands.find(service.log, request.match_info["thread_id"])
+    memory, _ = await commands.memory_of(service.log, thread.id)
+    query = request.query
+    found = await checkpoint_commands.page(
+        service.blobs,
+        memory,
+        limit=number(request, "limit", DEFAULT_LIMIT, 1, MOST_LIMIT),
+        ns=query.get("ns"),
+        checkpoint_id=query.get("checkpoint_id"),
+        before=query.get("before"),
+    )
+    return answer(found)
 
 
 async def state(request: web.Request) -> web.Response:

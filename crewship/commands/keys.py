@@ -25,11 +25,12 @@ RUN_PREFIX = "csr"
 
 
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
-    """Who makes a request: what the log names them, and what they may do. A run may only see itself."""
+    """Who makes a request: what the log names them, and what they may do. A run may only see itself and its thread."""
 
     actor: str
     scopes: frozenset[Scope]
     run_id: str | None = None
+    thread_id: str | None = None
 
 
 class Keys:
@@ -71,7 +72,7 @@ class Keys:
         run, _ = await self._log.load(run_id, run_rules.evolve)
         if run is None or run.finished:
             raise Unauthorized("This key ended with its run")
-        return Principal(actor=f"run:{run_id}", scopes=IMPLIED["read"], run_id=run_id)
+        return Principal(actor=f"run:{run_id}", scopes=IMPLIED["read"], run_id=run_id, thread_id=run.thread_id)
 
     def of_run(self, run_id: str) -> str:
         """The key that a run's own code gets."""

@@ -1,13 +1,12 @@
 """What a run has to do with its thread: what it may start from, what it adds to the memory, how it leaves it."""
 
-import base64
 from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from crewship.blobs import BlobStore
-from crewship.commands import threads
+from crewship.commands import checkpoints, threads
 from crewship.commands.values import keep
 from crewship.engine import protocol
 from crewship.eventlog import Change, EventLog
@@ -15,6 +14,8 @@ from domain import thread as rules
 from domain.event import Mark
 from domain.run import Run
 from domain.thread import Channel, CheckpointSaved, Interrupt, Memory, Saved, StateEvent, StateSet, WritesSaved
+
+OLDER_BYTES = 32 * 1024 * 1024
 
 
 class Conversation:
@@ -39,8 +40,12 @@ class Conversation:
 
     # what a run starts from ------------------------------------------------------------------------------------------
 
-    async def spec(self) -> dict[str, Any]:
-        """The thread's part of a run's spec: the checkpoint to start from, and what was asked."""
+    async def spec(self, *, closed: bool) -> dict[str, Any]:
+        """The thread's part of a run's spec: the checkpoint to start from, and what was asked.
+
+        Older checkpoints are asked for with the run's key; where the network is `closed` they are given, at most
+        OLDER_BYTES of them.
+        """
         thread, _ = await threads.find(self._log, self._thread_id)
         update = self._run.update
         named = update.checkpoint_id if update else None
@@ -53,8 +58,9 @@ class Conversation:
             "thread_id": self._thread_id,
             "thread": {
                 "values": await threads.values_of(self._blobs, self._memory),
-                "checkpoints": [await self._packed(saved) for saved in wanted],
+                "checkpoints": [await checkpoints.pack(self._blobs, self._memory, saved) for saved in wanted],
                 "head": head if wanted else None,
+                "older": await self._older() if closed else None,
             },
             "mode": "run" if self._run.kind == "run" else "update_state",
         }
@@ -63,6 +69,11 @@ class Conversation:
         if update is not None:
             part["update"] = {"values": update.values, "as_node": update.as_node, "checkpoint_id": named}
         return part
+
+    async def _older(self) -> list[dict[str, Any]]:
+        many = len(self._memory.saved)
+        page = await checkpoints.page(self._blobs, self._memory, limit=many, most_bytes=OLDER_BYTES)
+        return page.checkpoints
 
     def _nested(self, head: Saved, *, asked: bool) -> list[Saved]:
         """The latest checkpoint of each subgraph that a run goes on in.
@@ -78,26 +89,6 @@ class Conversation:
             if saved.ns and saved.run_id in self._memory.good and (lasting or (asked and reached)):
                 latest[saved.ns] = saved
         return list(latest.values())
-
-    async def _packed(self, saved: Saved) -> dict[str, Any]:
-        channels = {
-            name: {"version": channel.version, "data": await self._text(channel.sha256)}
-            for name, channel in saved.channels.items()
-        }
-        # An answer that a failed run was given is forgotten with it: it will be asked for again.
-        kept = [write for write in saved.writes if write.run_id in self._memory.good]
-        writes = [msgspec.json.decode(await self._blobs.load(write.sha256)) for write in kept]
-        return {
-            "ns": saved.ns,
-            "checkpoint_id": saved.checkpoint_id,
-            "parent_id": saved.parent_id,
-            "data": await self._text(saved.sha256),
-            "channels": channels,
-            "writes": writes,
-        }
-
-    async def _text(self, sha256: str) -> str:
-        return base64.b64encode(await self._blobs.load(sha256)).decode()
 
     # what a run adds -------------------------------------------------------------------------------------------------
 

@@ -129,7 +129,9 @@ class Supervisor:
         }
         if run.thread_id is not None:
             environment["CREWSHIP_THREAD_ID"] = run.thread_id
-        conversation = await self._conversation.spec() if self._conversation else {"thread_id": None, "thread": None}
+        conversation: dict[str, Any] = {"thread_id": None, "thread": None}
+        if self._conversation:
+            conversation = await self._conversation.spec(closed=self._manifest.network == "none")
         return {
             "run_id": run.id,
             **conversation,

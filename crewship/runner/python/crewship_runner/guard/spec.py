@@ -9,7 +9,8 @@
  "mode": "run" | "update_state",     all of what follows is for a run in a thread, and passed on as it is
  "thread": {"values": {...}, "head": checkpoint id | null,
             "checkpoints": [{"ns", "checkpoint_id", "parent_id", "data", "channels": {name: {"version", "data"}},
-                             "writes": [{"task_id", "task_path", "writes": [[channel, data], ...]}]}]},
+                             "writes": [{"task_id", "task_path", "writes": [[channel, data], ...]}]}],
+            "older": [like checkpoints] | null},  null: GET /v1/threads/{id}/checkpoints has them, for the run's key
  "resume": {"value": ...} | null,
  "update": {"values": {...} | null, "as_node": str | null, "checkpoint_id": str | null}}
 

@@ -6,8 +6,10 @@ import contextlib
 import importlib
 import inspect
 import re
+from functools import partial
 from typing import Any
 
+from . import older
 from .ending import Problem
 from .reporter import Reporter, TooLarge
 from .saver import saver_for
@@ -26,10 +28,16 @@ class Conversation:
     def __init__(self, graph: Any, job: dict[str, Any], reporter: Reporter) -> None:
         self._graph, self._job, self._reporter = graph, job, reporter
         self._thread: dict[str, Any] = job.get("thread") or {}
-        self._saver = saver_for(job["thread_id"], reporter.keep, lambda values: _state(graph, values))
+        self._saver = saver_for(job["thread_id"], reporter.keep, lambda values: _state(graph, values), self._older())
         self._saver.load(self._thread)
         graph.checkpointer = self._saver
         _snapshot_always(graph)
+
+    def _older(self) -> Any:
+        """Where the checkpoints come from that lie further back than the head."""
+        if self._thread.get("older") is not None:
+            return partial(older.given, self._thread)
+        return partial(older.asked, self._job["thread_id"]) if self._thread.get("head") else None
 
     @property
     def configurable(self) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
+import math
 import random
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -12,6 +14,8 @@ from .reporter import TooLarge
 from .wire import EMPTY, Typed, pack, unpack
 
 CANNOT_READ = "the thread's state cannot be read by this version of the project"
+
+Older = Callable[["str | None", "str | None"], Iterator[dict[str, Any]]]  # (namespace, checkpoint's id) → as in a spec
 
 
 class Saved(NamedTuple):
@@ -27,10 +31,10 @@ class Saved(NamedTuple):
 class ThreadSaver:
     """The methods of a LangGraph checkpointer; `saver_for` makes one of it.
 
-    It knows the checkpoints that the run's spec gave and those that this run put. Older ones of the thread are not
-    available: `get_tuple` gives None for them, and `list` what is there. The latest of a namespace is the one that was
-    put last, at first the head that the spec names. Channels are known by the text of their version; a checkpoint's
-    bytes keep the versions as what they were. What is put for another thread is remembered and not reported.
+    It knows the checkpoints that the run's spec gave and those that this run put. Older ones of its thread come from
+    `older` when they are asked for. The latest of a namespace is the one that was put last, at first the head that the
+    spec names. Channels are known by the text of their version; a checkpoint's bytes keep the versions as what they
+    were. What is put for another thread is remembered and not reported.
     """
 
     serde: Any
@@ -41,8 +45,11 @@ class ThreadSaver:
         thread_id: str | None = None,
         report: Callable[..., None] | None = None,
         state: Callable[[dict[str, Any]], Any] = dict,
+        older: Older | None = None,
     ) -> None:
         super().__init__()
+        self._older = older
+        self._fetched: dict[tuple[str, str], dict[str, Saved]] = {}  # as _saved, of those that came from `older`
         self._thread_id, self._report, self._state = thread_id, report, state
         self._saved: dict[tuple[str, str], dict[str, Saved]] = {}  # (thread, namespace) → id → saved, the latest last
         self._channels: dict[tuple[str, str, str, str], Typed] = {}  # (thread, namespace, name, version) → value
@@ -52,7 +59,7 @@ class ThreadSaver:
         head = thread.get("head")
         try:
             for each in sorted(thread.get("checkpoints") or [], key=lambda each: bool(each["checkpoint_id"] == head)):
-                self._take(each)
+                self._take(each, self._saved)
         except (KeyError, TypeError, ValueError) as error:
             raise Problem(f"{CANNOT_READ}: {error}") from error
         if head is not None and not self.knows(head):
@@ -62,7 +69,7 @@ class ThreadSaver:
         """Whether this checkpoint of the graph itself is available."""
         return checkpoint_id in self._saved.get((str(self._thread_id), ""), {})
 
-    def _take(self, given: dict[str, Any]) -> None:
+    def _take(self, given: dict[str, Any], known: dict[tuple[str, str], dict[str, Saved]]) -> Saved:
         thread_id, ns = str(self._thread_id), given["ns"]
         versions = {}
         for name, channel in given["channels"].items():
@@ -70,10 +77,42 @@ class ThreadSaver:
             (self._channels[thread_id, ns, name, channel["version"]],) = unpack(channel["data"])
         checkpoint, metadata = unpack(given["data"])
         saved = Saved(checkpoint, metadata, given.get("parent_id"), versions, {})
-        self._saved.setdefault((thread_id, ns), {})[given["checkpoint_id"]] = saved
+        known.setdefault((thread_id, ns), {})[given["checkpoint_id"]] = saved
         for task in given.get("writes") or []:
             writes = [(channel, unpack(data)[0]) for channel, data in task["writes"]]
             self._keep_writes(saved, writes, task["task_id"], task.get("task_path") or "")
+        return saved
+
+    def _find(self, place: tuple[str, str], checkpoint_id: str) -> Saved | None:
+        """One checkpoint, from wherever it can be had."""
+        if (known := self._known(place, checkpoint_id)) is not None:
+            return known
+        return next((saved for _, _, saved in self._older_ones(place[0], place[1], checkpoint_id)), None)
+
+    def _known(self, place: tuple[str, str], checkpoint_id: str) -> Saved | None:
+        return self._saved.get(place, {}).get(checkpoint_id) or self._fetched.get(place, {}).get(checkpoint_id)
+
+    def _older_ones(
+        self, thread_id: Any, ns: str | None = None, checkpoint_id: str | None = None
+    ) -> Iterator[tuple[tuple[str, str], str, Saved]]:
+        """Those of this run's thread that are not among the known ones, the latest first."""
+        if self._older is None or thread_id not in (None, self._thread_id):
+            return
+        try:
+            for each in self._older(ns, checkpoint_id):
+                place = str(self._thread_id), each["ns"]
+                if each["checkpoint_id"] not in self._saved.get(place, {}):
+                    yield place, each["checkpoint_id"], self._take(each, self._fetched)
+        except (KeyError, TypeError, ValueError, OSError) as error:
+            raise Problem(f"the thread's older checkpoints cannot be had: {error}") from error
+
+    def _may_wait(self, config: Any) -> bool:
+        """Whether an answer about this config may have to come from somewhere else."""
+        wanted = config["configurable"] if config else {}
+        if self._older is None or wanted.get("thread_id") not in (None, self._thread_id):
+            return False
+        checkpoint_id, place = wanted.get("checkpoint_id"), (str(self._thread_id), wanted.get("checkpoint_ns") or "")
+        return checkpoint_id not in self._saved.get(place, {})
 
     # what LangGraph asks ---------------------------------------------------------------------------------------------
 
@@ -81,9 +120,9 @@ class ThreadSaver:
         """The checkpoint that the config names, or the latest of its namespace; None where there is none."""
         wanted = config["configurable"]
         place = wanted["thread_id"], wanted.get("checkpoint_ns") or ""
-        known = self._saved.get(place, {})
-        checkpoint_id = wanted.get("checkpoint_id") or next(reversed(list(known)), None)
-        return self._tuple(place, checkpoint_id, known[checkpoint_id]) if checkpoint_id in known else None
+        checkpoint_id = wanted.get("checkpoint_id") or next(reversed(list(self._saved.get(place, {}))), "")
+        saved = self._find(place, checkpoint_id) if checkpoint_id else None
+        return self._tuple(place, checkpoint_id, saved) if saved is not None else None
 
     def list(
         self,
@@ -93,23 +132,28 @@ class ThreadSaver:
         before: Any = None,
         limit: int | None = None,
     ) -> Iterator[Any]:
-        """The checkpoints that fit, the latest of a namespace first; as many as are available."""
+        """The checkpoints that fit, the latest of a namespace first."""
         wanted = config["configurable"] if config else {}
         until = before["configurable"].get("checkpoint_id") if before else None
-        for place, known in list(self._saved.items()):
-            if place[0] != wanted.get("thread_id", place[0]) or place[1] != wanted.get("checkpoint_ns", place[1]):
+        left = math.inf if limit is None else limit
+        for place, checkpoint_id, saved in self._candidates(wanted):
+            if left < 1:
+                return
+            if wanted.get("checkpoint_id") not in (None, checkpoint_id) or (until and checkpoint_id >= until):
                 continue
-            for checkpoint_id, saved in reversed(list(known.items())):
-                if wanted.get("checkpoint_id") not in (None, checkpoint_id) or (until and checkpoint_id >= until):
-                    continue
-                metadata = self._loads("metadata", saved.metadata)
-                if any(metadata.get(name) != value for name, value in (filter or {}).items()):
-                    continue
-                if limit is not None:
-                    limit -= 1
-                    if limit < 0:
-                        return
+            metadata = self._loads("metadata", saved.metadata)
+            if all(metadata.get(name) == value for name, value in (filter or {}).items()):
+                left -= 1
                 yield self._tuple(place, checkpoint_id, saved)
+
+    def _candidates(self, wanted: dict[str, Any]) -> Iterator[tuple[tuple[str, str], str, Saved]]:
+        """Those of the config's thread and namespace, or of all."""
+        thread_id, ns = wanted.get("thread_id"), wanted.get("checkpoint_ns")
+        for place, known in [*self._saved.items()]:
+            if thread_id in (None, place[0]) and ns in (None, place[1]):
+                for checkpoint_id, saved in reversed([*known.items()]):
+                    yield place, checkpoint_id, saved
+        yield from self._older_ones(thread_id, ns, wanted.get("checkpoint_id"))
 
     def put(self, config: Any, checkpoint: Any, metadata: Any, new_versions: Any) -> Any:
         """Remember and report a checkpoint; its parent is the one that the config names."""
@@ -137,7 +181,7 @@ class ThreadSaver:
         """Remember and report what a task gave for the super-step behind a checkpoint."""
         given = config["configurable"]
         place = given["thread_id"], given.get("checkpoint_ns") or ""
-        saved = self._saved.get(place, {}).get(given["checkpoint_id"])
+        saved = self._find(place, given["checkpoint_id"])
         if saved is None:
             return
         dumped = [(channel, self._dumps(channel, value)) for channel, value in writes]
@@ -157,13 +201,18 @@ class ThreadSaver:
         return f"{last + 1:032}.{random.random():016}"  # noqa: S311 - nobody has to be unable to guess it
 
     async def aget_tuple(self, config: Any) -> Any:
-        """As `get_tuple`; nothing here waits."""
+        """As `get_tuple`."""
+        given = config["configurable"]
+        if given.get("checkpoint_id") and self._may_wait(config):
+            return await asyncio.to_thread(self.get_tuple, config)
         return self.get_tuple(config)
 
     async def alist(self, config: Any, **more: Any) -> AsyncIterator[Any]:
         """As `list`."""
-        for found in self.list(config, **more):
-            yield found
+        found = self.list(config, **more)
+        waits = self._may_wait(config)
+        while (one := await asyncio.to_thread(next, found, None) if waits else next(found, None)) is not None:
+            yield one
 
     async def aput(self, config: Any, checkpoint: Any, metadata: Any, new_versions: Any) -> Any:
         """As `put`."""
@@ -212,7 +261,7 @@ class ThreadSaver:
         self, place: tuple[str, str], checkpoint_id: str, saved: Saved, metadata: Any, values: dict[str, Any]
     ) -> None:
         """Channels are sent where the parent does not have them in this version, so that parent and report are all."""
-        parent = self._saved[place].get(saved.parent_id or "")
+        parent = self._known(place, saved.parent_id or "")
         before = parent.versions if parent else {}
         fresh = {}
         for name, version in saved.versions.items():
