@@ -9,16 +9,18 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from importlib.metadata import version
 
 import structlog
 from aiohttp import web
 
-from crewship import serverlog
+from crewship import measures, serverlog
 from crewship.addresses import Reach
 from crewship.api.access_log import AccessLog
 from crewship.api.app import SHUTDOWN_SECONDS, build
 from crewship.api.connections import Runner, Watcher, sweep
 from crewship.api.context import Service
+from crewship.api.metrics import count
 from crewship.blobs import BlobStore
 from crewship.commands import keys as key_commands
 from crewship.commands.keys import Keys
@@ -140,6 +142,7 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
             stack.callback(pruning.cancel)
         first_key = await _first_key(settings, log, views, identity.server_id)
         service.unhealthy = lambda: _unhealthy(settings, log, views, builds, scheduler, notifier, sealer)
+        _measure(service, scheduler, builds, identity, chosen.described)
         try:
             yield Server(settings.public_url or url, service, scheduler, chosen.described, first_key)
         finally:
@@ -174,13 +177,13 @@ async def _listen(settings: Settings, service: Service, stack: AsyncExitStack) -
 def _watchers(settings: Settings, stack: AsyncExitStack) -> list[Watcher]:
     """Who is told of each answer that has gone out."""
     if not settings.access_log:
-        return []
+        return [count]
     try:
         access_log = AccessLog(settings.access_log)
     except OSError as fault:
         raise Unavailable(f"CREWSHIP_ACCESS_LOG: {settings.access_log}: {fault.strerror}") from None
     stack.callback(access_log.close)
-    return [access_log.write]
+    return [count, access_log.write]
 
 
 async def _listen_to_runs(runner: web.AppRunner, service: Service, settings: Settings, gateway: str, port: int) -> None:
@@ -259,6 +262,22 @@ def _unhealthy(
     if shutil.disk_usage(settings.data).free < LEAST_FREE_BYTES:
         return "the disk of the data folder is full"
     return next((f"{name} stopped working" for name, well in healthy.items() if not well), None)
+
+
+def _measure(service: Service, scheduler: Scheduler, builds: BuildQueue, identity: Identity, executor: str) -> None:
+    """Tell the gauges of /metrics whom to ask."""
+    log, views = service.log, service.views
+    measures.STREAMS.set_function(lambda: len(service.streams))
+    measures.RUNS_WAITING.set_function(lambda: scheduler.waiting)
+    measures.SANDBOXES.set_function(lambda: scheduler.supervised)
+    measures.BUILDS.set_function(lambda: builds.unfinished)
+    measures.LOG_WAITING.set_function(lambda: log.waiting)
+    measures.LOG_POSITION.set_function(lambda: log.head)
+    measures.VIEWS_LAG.set_function(lambda: max(0, log.head - views.position))
+    measures.READY.set_function(lambda: 0 if service.closing or service.unhealthy() else 1)
+    measures.STARTS.set(identity.epoch)
+    kind = "PostgreSQL" if service.settings.postgres else "SQLite"
+    measures.INFO.labels(version("crewship"), executor, kind).set(1)
 
 
 def _greet(server: Server, settings: Settings) -> None:

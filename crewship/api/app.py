@@ -6,7 +6,20 @@ from typing import NamedTuple
 import msgspec
 from aiohttp import web
 
-from crewship.api import audit, deployments, events, incoming, keys, openapi, reading, runs, server, threads, webhooks
+from crewship.api import (
+    audit,
+    deployments,
+    events,
+    incoming,
+    keys,
+    metrics,
+    openapi,
+    reading,
+    runs,
+    server,
+    threads,
+    webhooks,
+)
 from crewship.api.bodies import LARGEST_BODY
 from crewship.api.connections import refuse_expectation
 from crewship.api.context import SERVICE, Service
@@ -42,6 +55,7 @@ ROUTES = (
     Route("GET", "/readyz", server.ready, None),
     Route("GET", "/openapi.json", server.openapi, None),
     Route("GET", "/docs", server.docs, None),
+    Route("GET", "/metrics", metrics.metrics, None),
     Route("POST", "/v1/deployments", deployments.create, "deploy"),
     Route("GET", "/v1/deployments", deployments.listing, "read"),
     Route("GET", DEPLOYMENT, deployments.get, "read"),
@@ -110,6 +124,7 @@ def build(service: Service) -> web.Application:
         handler: Handler = route.handler if route.scope is None else guarded(route.handler, route.scope, route.reach)
         application.router.add_route(route.method, route.path, handler, expect_handler=refuse_expectation)
     application.on_response_prepare.append(sign)
+    application.cleanup_ctx.append(metrics.counting)
     application.on_shutdown.append(end_streams)
     return application
 

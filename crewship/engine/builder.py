@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import msgspec
 import structlog
 
+from crewship import measures
 from crewship.blobs import BlobStore
 from crewship.commands import deployments as commands
 from crewship.engine.batches import gathered
@@ -78,6 +79,11 @@ class BuildQueue:
         """Whether new versions are being noticed."""
         return self._task is not None and not self._task.done()
 
+    @property
+    def unfinished(self) -> int:
+        """How many versions wait for their build or are being built."""
+        return len(self._builds)
+
     async def _notice(self, events: list[Recorded]) -> None:
         for recorded in events:
             if isinstance(recorded.event, VersionCreated):
@@ -115,6 +121,7 @@ class BuildQueue:
             await commands.fail_build(self._log, version_id, str(failure), self._author)
         except Exception as fault:  # a fault of ours must end the build too, or its version would build for ever
             logger.exception("a build broke down", version_id=version_id)
+            measures.EXECUTOR_FAILURES.labels("build").inc()
             error = f"The build broke down on the server: {fault}"
             await commands.fail_build(self._log, version_id, error, self._author)
 

@@ -87,6 +87,16 @@ class Scheduler:
         """Whether new runs are being noticed."""
         return bool(self._tasks) and not any(task.done() for task in self._tasks)
 
+    @property
+    def waiting(self) -> int:
+        """How many runs wait for their turn."""
+        return len(self._waiting)
+
+    @property
+    def supervised(self) -> int:
+        """How many runs are being seen through."""
+        return len(self._running)
+
     async def _has_its_turn(self, run: Run) -> bool:
         if run.thread_id is None:
             return True

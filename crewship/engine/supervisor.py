@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from crewship import clock
+from crewship import clock, measures
 from crewship.blobs import BlobStore
 from crewship.commands import deployments, runs, threads
 from crewship.commands.deciding import insist
@@ -97,6 +97,7 @@ class Supervisor:
         try:
             return await self._parts.executor.launch(launch)
         except LaunchFailed as failure:
+            measures.EXECUTOR_FAILURES.labels("launch").inc()
             await self._fail("start_failed", str(failure))
             return None
 
@@ -274,6 +275,7 @@ class Supervisor:
             logger.warning("another server took this run over", run_id=self._run_id)
             return
         logger.error("a supervisor broke down", run_id=self._run_id, exc_info=fault)
+        measures.EXECUTOR_FAILURES.labels("supervise").inc()
         if self._sandbox is not None:
             await self._sandbox.kill()
         await self._fail("lost", f"The server could not see this run through: {fault}")

@@ -13,6 +13,7 @@ import msgspec
 import psycopg
 from eventsourcing.persistence import Notification, PersistenceError
 
+from crewship import measures
 from crewship.eventlog.codec import Author, decode, needs_key
 from crewship.eventlog.recorder import LogRecorder, StreamMoved
 from crewship.eventlog.tail import Tail
@@ -90,6 +91,11 @@ class EventLog:
         await self._call(self._recorder.max_notification_id)
 
     @property
+    def waiting(self) -> int:
+        """How many appends wait for the writer."""
+        return self._writer.waiting
+
+    @property
     def closing(self) -> bool:
         """Whether the log takes no more appends, for good."""
         return self._closing
@@ -118,8 +124,9 @@ class EventLog:
         async with self._room:
             done: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
             parts = [(change.stream, change.at, change.events, change.marks) for change in changes]
-            self._writer.submit(Waiting(parts, author, done))
-            positions = await done
+            with measures.APPEND_SECONDS.time():
+                self._writer.submit(Waiting(parts, author, done))
+                positions = await done
         return positions[-1] if positions else self.appended
 
     def _deliver(self, batch: Sequence[Waiting], outcomes: Sequence[Outcome], written: Written) -> None:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from eventsourcing.persistence import StoredEvent
 
-from crewship import clock
+from crewship import clock, measures
 from crewship.eventlog.codec import Author, encode, has_secrets
 from crewship.eventlog.recorder import LogRecorder, Proposal, StreamMoved
 from crewship.secrets import KeyRing
@@ -60,6 +60,11 @@ class Writer:
         """Whether appends are being written."""
         return self._thread.is_alive()
 
+    @property
+    def waiting(self) -> int:
+        """How many appends wait for it."""
+        return self._queue.qsize()
+
     def submit(self, waiting: Waiting) -> None:
         """Hand over an append; its future is resolved through `deliver`."""
         self._queue.put(waiting)
@@ -72,6 +77,7 @@ class Writer:
     def _run(self) -> None:
         while (batch := self._take()) is not None:
             live = [waiting for waiting in batch if not waiting.done.cancelled()]
+            measures.BATCH_APPENDS.observe(len(live))
             try:
                 outcomes, written = self._commit(live)
             except Exception as error:  # whatever it was, those who wait must hear of it
