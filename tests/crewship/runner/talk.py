@@ -45,13 +45,17 @@ class Thread:
     def start(self, **changes):
         """A process of its own that is given the head and the latest checkpoint of each namespace."""
         guard = self._make()
-        (guard.app / "graph.py").write_text(dedent(STATE) + dedent(self.code))
         latest = {ns: each for (ns, _), each in self.saved.items() if ns}
         given = [self.saved["", self.head], *latest.values()] if self.head else []
         thread = {"values": self.values, "checkpoints": given, "head": self.head}
         changes = {"thread_id": "thr_1", "thread": thread, "input": None, "mode": "run", **changes}
-        guard.start(guard.spec(**changes), python=self._python)
+        self.launch(guard, changes)
         return guard
+
+    def launch(self, guard, changes):
+        """Start the guard over a project with our code."""
+        (guard.app / "graph.py").write_text(dedent(STATE) + dedent(self.code))
+        guard.start(guard.spec(**changes), python=self._python)
 
     def run(self, code_of_exit=0, **changes):
         """Run to the end; the last words."""
