@@ -30,6 +30,13 @@ async def open_log(data: Path, url: str | None, installation: bytes, stack: Asyn
         await log.open()
     except Unavailable as fault:
         raise Unavailable(f"The log cannot be opened: {fault.message}") from fault
+    except sqlite3.DatabaseError as fault:
+        if getattr(fault, "sqlite_errorcode", None) not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise Unavailable(f"The log cannot be opened: {fault}") from fault
+        raise Unavailable(
+            f"{data / 'log.db'} cannot be read: {fault}. Nothing was changed; restore log.db, keys.db, "
+            "installation.key and blobs from a backup"
+        ) from fault
     except (PersistenceError, sqlite3.Error, psycopg.Error) as fault:
         raise Unavailable(f"The log cannot be opened: {str(fault).strip()}") from fault
     stack.push_async_callback(log.close)

@@ -2,7 +2,7 @@
 
 CREWSHIP_CRASH_AT is `append.before:3`: the third time that an append is about to be written. Without it, nothing is
 killed. CREWSHIP_CRASH_COUNTS names a file to which the server's life appends, in the end, how often it passed each
-point: that is how the points are enumerated.
+point: that is how the points are enumerated. CREWSHIP_CRASH_SLOW makes each append take so many seconds longer.
 """
 
 import functools
@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from threading import Lock
@@ -22,6 +23,7 @@ from crewship.views.sqlite import SqliteViews
 
 AT = "CREWSHIP_CRASH_AT"
 COUNTS = "CREWSHIP_CRASH_COUNTS"
+SLOW = "CREWSHIP_CRASH_SLOW"
 KINDS = ("append", "view", "rename", "sync", "unlink", "spawn", "docker")
 POINTS = tuple(f"{kind}.{side}" for kind in KINDS for side in ("before", "after"))
 
@@ -32,6 +34,8 @@ _named, _, _number = os.environ.get(AT, "").partition(":")
 
 def point(name: str) -> None:
     """This is passed now; and is the end, if it is the one."""
+    if name == "append.before":
+        time.sleep(float(os.environ.get(SLOW, 0)))
     with _lock:
         passed[name] += 1
         if name == _named and passed[name] == int(_number):
