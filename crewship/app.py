@@ -67,16 +67,27 @@ class Server:
 
 def serve(settings: Settings, keep_key: KeepKey | None = None) -> None:
     """Run a server until it is told to stop. `keep_key(url, key)` gets the admin key that a first start makes."""
-    serverlog.begin()
-    _allow_many_files()
+    begin()
     asyncio.run(_serve(settings, keep_key))
 
 
-async def _serve(settings: Settings, keep_key: KeepKey | None) -> None:
+def begin() -> None:
+    """What a process does before it serves."""
+    serverlog.begin()
+    _allow_many_files()
+
+
+def told_to_stop() -> asyncio.Event:
+    """Is set by SIGTERM or SIGINT."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, stop.set)
+    return stop
+
+
+async def _serve(settings: Settings, keep_key: KeepKey | None) -> None:
+    stop = told_to_stop()
     async with running(settings) as server:
         if server.first_key and keep_key:
             keep_key(server.url, server.first_key)
@@ -112,11 +123,11 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
             seal=sealer.seal,
             unhealthy=lambda: "starting",
         )
-        runner, port = await _listen(settings, service, stack)
+        runner, port = await listen(settings, service, stack)
         chosen = await choose(settings, folder.path, identity.server_id, port, stack)
         if chosen.gateway:
             await _listen_to_runs(runner, service, settings, chosen.gateway, port)
-        url = _url(settings.host, port)
+        url = address_of(settings.host, port)
         parts = Parts(
             log=log,
             blobs=blobs,
@@ -124,7 +135,7 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
             executor=chosen.executor,
             server_id=identity.server_id,
             epoch=identity.epoch,
-            api_url=settings.public_url or (_url(chosen.gateway, port) if chosen.gateway else url),
+            api_url=settings.public_url or (address_of(chosen.gateway, port) if chosen.gateway else url),
         )
         builds = BuildQueue(
             log, views, blobs, chosen.builder, server_id=identity.server_id, epoch=identity.epoch, most=settings.builds
@@ -158,7 +169,8 @@ async def opened_views(settings: Settings, log: EventLog, stack: AsyncExitStack)
     return views
 
 
-async def _listen(settings: Settings, service: Service, stack: AsyncExitStack) -> tuple[web.AppRunner, int]:
+async def listen(settings: Settings, service: Service, stack: AsyncExitStack) -> tuple[web.AppRunner, int]:
+    """Serve the API until the stack unwinds; returns the port too."""
     runner = Runner(build(service), _watchers(settings, stack), shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
@@ -214,7 +226,8 @@ def _server_of(runner: web.AppRunner) -> web.Server:
     return runner.server
 
 
-def _url(host: str, port: int) -> str:
+def address_of(host: str, port: int) -> str:
+    """The URL under which a server is found."""
     shown = "127.0.0.1" if host in EVERYWHERE else host
     return f"http://{f'[{shown}]' if ':' in shown else shown}:{port}"
 

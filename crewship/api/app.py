@@ -25,7 +25,18 @@ from crewship.api.connections import refuse_expectation
 from crewship.api.context import SERVICE, Service
 from crewship.api.descriptions import ABOUT
 from crewship.api.limits import DOORKEEPER, Buckets, Doorkeeper
-from crewship.api.middleware import Handler, Reach, explain, guarded, identify, own_run, own_thread, share, sign
+from crewship.api.middleware import (
+    Handler,
+    Reach,
+    explain,
+    guarded,
+    identify,
+    keep_past,
+    own_run,
+    own_thread,
+    share,
+    sign,
+)
 from domain.access import Scope
 
 SHUTDOWN_SECONDS = 5.0
@@ -114,7 +125,7 @@ ROUTES = (
 
 def build(service: Service) -> web.Application:
     """The application over a service's parts."""
-    application = web.Application(middlewares=[identify, share, explain], client_max_size=LARGEST_BODY)
+    application = web.Application(middlewares=[identify, share, explain, keep_past], client_max_size=LARGEST_BODY)
     application[SERVICE] = service
     application[DOORKEEPER] = Doorkeeper(service.keys, service.settings.rate_limit)
     application[events.FRAMES] = events.Frames()

@@ -126,5 +126,7 @@ async def _feed(response: web.StreamResponse, service: Service, after: int, quer
                 )
                 await write(response, b"".join(frames))
             elif found.looked_up_to == after and not await follower.next(KEEP_ALIVE_SECONDS):
+                if follower.ended:
+                    return
                 await write(response, b": keep-alive\n\n")
             after = found.looked_up_to

@@ -124,7 +124,7 @@ async def _stream(request: web.Request, subject_id: str, *, finished: bool) -> w
     named = flag(request, "named", True)
     after = await _resume_point(service, request, subject_id)
     streams = (subject_id, output_of(subject_id))
-    if finished and not await _anything_left(service, after, streams, types):
+    if (finished or service.log.until is not None) and not await _anything_left(service, after, streams, types):
         return web.Response(status=204)
     task = asyncio.current_task()
     assert task is not None
@@ -166,6 +166,8 @@ async def _feed(
             if size >= BYTES_AT_ONCE:
                 await write(response, b"".join(pending))
                 pending, size = [], 0
+        if follower.ended and not events:
+            return
         if pending or not events:
             await write(response, b"".join(pending) or b": keep-alive\n\n")
         if ended:

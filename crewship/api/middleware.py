@@ -28,6 +28,7 @@ STATUS = {
     "unavailable": 503,
 }
 CODES = {404: "not_found", 413: "too_large"}
+LOOKING = ("GET", "HEAD", "OPTIONS")
 REQUEST_ID_HEADER = "X-Request-Id"
 RETRY_AFTER_SECONDS = 1
 LEFT = web.RequestKey("left", Left)
@@ -106,6 +107,15 @@ async def explain(request: web.Request, handler: Handler) -> web.StreamResponse:
 def plain_path(request: web.Request) -> str:
     """The path as it may be logged: without a token that is part of it."""
     return "/webhooks/runs/…" if "token" in request.match_info else request.path
+
+
+@web.middleware
+async def keep_past(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """A server that shows the past takes no request that would change something, nor one that would leave a file."""
+    until = request.app[SERVICE].log.until
+    if until is not None and request.method not in LOOKING and not request.path.endswith("/stream-token"):
+        raise Forbidden(f"This server shows the past, as of evt_{until:03d}: it can be looked at, not changed")
+    return await handler(request)
 
 
 @web.middleware

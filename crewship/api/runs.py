@@ -125,7 +125,7 @@ async def come_to(service: Service, run_id: str, seconds: float, there: Callable
             async with asyncio.timeout(seconds):
                 while True:
                     run, _ = await commands.get(service.log, run_id)
-                    if there(run):
+                    if there(run) or follower.ended:
                         return run
                     await follower.next()
         except TimeoutError:

@@ -27,6 +27,7 @@ COMMANDS = {
     "env": ("crewship.cli.env:env", "Set the environment variables that runs get."),
     "keys": ("crewship.cli.keys:keys", "Create, list and revoke API keys."),
     "audit": ("crewship.cli.audit:audit", "Who did what, and whether the log still is what was written."),
+    "replay": ("crewship.cli.replay:replay", "Play a run again as it happened, or open a server on the past."),
     "views": ("crewship.cli.views:views", "Rebuild the server's views from its log."),
 }
 

@@ -1,9 +1,9 @@
 """The single append-only log: append, load, read, follow."""
 
-from crewship.eventlog.browsing import Found, Query, browse
+from crewship.eventlog.browsing import Found, Query, browse, position_before
 from crewship.eventlog.codec import Author, UnknownEvent
 from crewship.eventlog.log import Change, EventLog, Follower
-from crewship.eventlog.opening import open_log
+from crewship.eventlog.opening import open_log, open_past, stored_log
 from crewship.eventlog.recorder import StreamMoved
 from crewship.eventlog.sealer import Sealer
 from crewship.eventlog.verification import Verified, newest_seal, verify
@@ -22,5 +22,8 @@ __all__ = [
     "browse",
     "newest_seal",
     "open_log",
+    "open_past",
+    "position_before",
+    "stored_log",
     "verify",
 ]

@@ -74,6 +74,16 @@ def position_before(recorder: LogRecorder, moment: datetime) -> int:
     return low
 
 
+def position_at(recorder: LogRecorder, upto: int) -> int:
+    """The last position that is taken, up to one that may lie in a gap; 0 before the first."""
+    low, high = 0, min(upto, recorder.max_notification_id() or 0)
+    while low < high:
+        middle = (low + high) // 2
+        rows = recorder.select_notifications(middle, 1, high, inclusive_of_start=False)
+        low, high = (rows[0].id, high) if rows else (low, middle)
+    return low
+
+
 def _rows(recorder: LogRecorder, after: int, query: Query) -> Sequence[Notification]:
     if query.stream is not None:
         return recorder.select_streams([query.stream], after, ROWS_AT_ONCE)

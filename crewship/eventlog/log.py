@@ -19,7 +19,7 @@ from crewship.eventlog.recorder import LogRecorder, StreamMoved
 from crewship.eventlog.tail import Tail
 from crewship.eventlog.writer import Outcome, Waiting, Writer, Written
 from crewship.secrets import KeyRing
-from domain.errors import Unavailable
+from domain.errors import Forbidden, Unavailable
 from domain.event import Event, Mark, Recorded, subject
 
 State = TypeVar("State")
@@ -47,11 +47,15 @@ class Change(msgspec.Struct, frozen=True):
 class EventLog:
     """The log of one installation, over a recorder. Everything here is called on one event loop."""
 
-    def __init__(self, recorder: LogRecorder, keys: KeyRing, *, shared: bool) -> None:
-        """`shared`: other processes append to the same database, so the tail is what it gives, not what we wrote."""
+    def __init__(self, recorder: LogRecorder, keys: KeyRing, *, shared: bool, until: int | None = None) -> None:
+        """`shared`: other processes append to the same database, so the tail is what it gives, not what we wrote.
+
+        `until`: the recorder shows the past up to that position, to which nothing is ever added.
+        """
         self._recorder = recorder
         self._keys = keys
         self._shared = shared
+        self.until = until
         self._readers = ThreadPoolExecutor(max_workers=3, thread_name_prefix="log-reader")
         self._folds: OrderedDict[tuple[str, str], tuple[Any, int, int]] = OrderedDict()
         self._room = asyncio.Semaphore(MOST_WAITING)
@@ -117,6 +121,8 @@ class EventLog:
         Raises StreamMoved if a stream is not at the version its change names, and Unavailable if the log cannot be
         written or too much waits already; a `patient` caller waits for room instead.
         """
+        if self.until is not None:
+            raise Forbidden(f"This is the past, as of evt_{self.until:03d}: it can be looked at, not changed")
         if self._closing:
             raise Unavailable("The server is shutting down")
         if self._room.locked() and not patient:
@@ -276,6 +282,11 @@ class Follower:
     ) -> None:
         self._tail.drop_bell(self._bell, self._streams)
 
+    @property
+    def ended(self) -> bool:
+        """Whether nothing comes behind what is there."""
+        return self._log.until is not None
+
     async def take(self, limit: int = READ_AT_ONCE) -> list[Recorded]:
         """What there is now, possibly nothing."""
         self._bell.clear()
@@ -285,7 +296,12 @@ class Follower:
         return events
 
     async def next(self, seconds: float | None = None, limit: int = READ_AT_ONCE) -> list[Recorded]:
-        """The next events; waits until there are some, or at most so many seconds, then an empty list."""
+        """The next events; waits until there are some, or at most so many seconds, then an empty list.
+
+        Of the past nothing comes any more, so there nobody waits those seconds.
+        """
+        if self.ended and seconds is not None:
+            return await self.take(limit)
         try:
             async with asyncio.timeout(seconds):
                 while not (events := await self.take(limit)):

@@ -9,11 +9,13 @@ from pathlib import Path
 import psycopg
 from eventsourcing.persistence import PersistenceError
 
+from crewship.eventlog.browsing import position_at
 from crewship.eventlog.log import EventLog, root_of
+from crewship.eventlog.past import PastRecorder
 from crewship.eventlog.postgres import CHANNEL, Doorbell, PostgresKeyStore, open_postgres
 from crewship.eventlog.recorder import LogRecorder
 from crewship.eventlog.sqlite import open_sqlite
-from crewship.secrets import KeyRing, SqliteKeyStore
+from crewship.secrets import KeyRing, KeyStore, SqliteKeyStore
 from domain.errors import Unavailable
 
 
@@ -56,6 +58,21 @@ async def _in_database(url: str, installation: bytes) -> EventLog:
     keys = await asyncio.to_thread(PostgresKeyStore, url)
     recorder = await asyncio.to_thread(open_postgres, url)
     return EventLog(recorder, KeyRing(keys, installation), shared=True)
+
+
+async def open_past(data: Path, url: str | None, installation: bytes, until: int, stack: AsyncExitStack) -> EventLog:
+    """The log as it stood at that position; the folder or the database may be in use. Raises Unavailable."""
+    try:
+        with stored_log(data, url) as recorder:
+            at = position_at(recorder, until)
+        recorder = open_sqlite(data / "log.db", make=False) if url is None else open_postgres(url, make=False)
+        keys: KeyStore = SqliteKeyStore(data / "keys.db") if url is None else PostgresKeyStore(url)
+        log = EventLog(PastRecorder(recorder, at), KeyRing(keys, installation), shared=False, until=at)
+        stack.push_async_callback(log.close)
+        await log.open()
+    except (PersistenceError, sqlite3.Error, psycopg.Error) as fault:
+        raise Unavailable(f"The log cannot be opened: {root_of(fault)}") from fault
+    return log
 
 
 @contextmanager

@@ -7,8 +7,7 @@ from typing import Any
 import msgspec
 
 from crewship.config import Settings
-from crewship.eventlog import Query, Verified, browse, verify
-from crewship.eventlog.opening import stored_log
+from crewship.eventlog import Query, Verified, browse, stored_log, verify
 from domain.errors import BadRequest
 from projections.audit import entry
 

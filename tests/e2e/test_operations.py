@@ -32,7 +32,7 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with server.client() as client:
         api = Api(client)
         api.deploy("probe")
-        api.run("probe", ["print", "hello"], ["artifact", "a.txt", "bytes"])
+        api.run("probe", ["print", "hello"], ["write", "a.txt", "bytes"])
     assert server.stop() == 0
     return server.data
 
