@@ -6,7 +6,7 @@ from domain.access import KeyEvent
 from domain.delivery import DeliveryEvent, NotifierAdvanced
 from domain.deployment import DeploymentEvent
 from domain.event import Event
-from domain.name import NameEvent, RequestRemembered
+from domain.name import NameEvent, RequestFulfilled, RequestRemembered
 from domain.output import OutputEvent
 from domain.run import RunEvent
 from domain.seal import LogSealed
@@ -20,6 +20,7 @@ CatalogEvent = (
     | DeliveryEvent
     | DeploymentEvent
     | NameEvent
+    | RequestFulfilled
     | RequestRemembered
     | NotifierAdvanced
     | OutputEvent

@@ -25,6 +25,13 @@ class RequestRemembered(Event, tag="request.remembered", frozen=True, kw_only=Tr
     run_id: str
 
 
+class RequestFulfilled(Event, tag="request.fulfilled", frozen=True, kw_only=True):
+    """A request under an idempotency key made that thing, which is no run."""
+
+    fingerprint: str
+    thing_id: str
+
+
 NameEvent = NameClaimed | NameReleased
 
 
@@ -44,6 +51,8 @@ def stream(name: str) -> str:
     return f"name:{name}"
 
 
-def remembered(_: RequestRemembered | None, event: RequestRemembered) -> RequestRemembered:
+def remembered(
+    _: RequestRemembered | RequestFulfilled | None, event: RequestRemembered | RequestFulfilled
+) -> RequestRemembered | RequestFulfilled:
     """What an idempotency key stands for."""
     return event

@@ -9,6 +9,7 @@ from aiohttp import web
 from crewship.api.bodies import CreateDeployment, Promote, RollBack, SetVariables, body, environment, paging
 from crewship.api.context import SERVICE, author, fresh_views
 from crewship.api.middleware import answer
+from crewship.api.repeats import repeatable
 from crewship.commands import deployments as commands
 from crewship.views import Views
 from domain.errors import BadRequest, NotFound, Unavailable
@@ -23,7 +24,8 @@ STALLED_SECONDS = 60.0
 async def create(request: web.Request) -> web.Response:
     """POST /v1/deployments: make a deployment, which waits for its first version."""
     wanted = await body(request, CreateDeployment)
-    deployment_id = await commands.create(request.app[SERVICE].log, wanted.name, author(request))
+    log = request.app[SERVICE].log
+    deployment_id = await commands.create(log, wanted.name, author(request), repeatable(request, wanted))
     return answer(await _shown(await fresh_views(request), deployment_id), 201)
 
 
@@ -73,7 +75,10 @@ async def upload(request: web.Request) -> web.Response:
         manifest=msgspec.to_builtins(manifest),
         framework=manifest.framework,
     )
-    version_id, number = await commands.add_version(service.log, deployment.id, target, snapshot, author(request))
+    repeated = repeatable(request, (target, blob.sha256))
+    version_id, number = await commands.add_version(
+        service.log, deployment.id, target, snapshot, author(request), repeated
+    )
     return answer({"version_id": version_id, "version_number": number, "status": "building"}, 202)
 
 

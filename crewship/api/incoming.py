@@ -12,7 +12,8 @@ from crewship.api.bodies import body, check_size
 from crewship.api.context import PRINCIPAL, SERVICE, author
 from crewship.api.limits import Buckets
 from crewship.api.middleware import LEFT, answer, refuse_where_only_runs_may
-from crewship.api.runs import come_to, idempotency
+from crewship.api.repeats import idempotency
+from crewship.api.runs import come_to
 from crewship.commands import runs, webhooks
 from crewship.commands.keys import Principal
 from crewship.config import RateLimit

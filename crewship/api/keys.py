@@ -5,15 +5,21 @@ from aiohttp import web
 from crewship.api.bodies import CreateKey, body, paging
 from crewship.api.context import SERVICE, author, fresh_views
 from crewship.api.middleware import answer
+from crewship.api.repeats import repeatable
 from crewship.commands import keys as commands
 from projections import access as view
 
 
 async def create(request: web.Request) -> web.Response:
-    """POST /v1/api-keys: the key itself is in this answer and nowhere else."""
+    """POST /v1/api-keys: the key itself is in this answer and nowhere else.
+
+    A repetition under the same Idempotency-Key is a 409 that names the key which the first one made.
+    """
     wanted = await body(request, CreateKey)
     log = request.app[SERVICE].log
-    key_id, key = await commands.create(log, wanted.name, wanted.scopes, wanted.expires_at, author(request))
+    key_id, key = await commands.create(
+        log, wanted.name, wanted.scopes, wanted.expires_at, author(request), repeatable(request, wanted)
+    )
     views = await fresh_views(request)
     row = await views.row(view.GET, id=key_id)
     return answer({**(view.public(row) if row else {"id": key_id}), "key": key}, 201)

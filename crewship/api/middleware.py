@@ -13,7 +13,8 @@ from crewship import ids
 from crewship.api.context import POSITION_HEADER, PRINCIPAL, REQUEST_ID, SERVICE, STARTED
 from crewship.api.limits import DOORKEEPER, Left
 from crewship.commands.keys import Principal
-from domain.errors import BadRequest, DomainError, Forbidden, RateLimited, Unauthorized
+from crewship.eventlog import StreamMoved
+from domain.errors import BadRequest, Conflict, DomainError, Forbidden, RateLimited, Unauthorized
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -86,6 +87,8 @@ async def explain(request: web.Request, handler: Handler) -> web.StreamResponse:
         return await handler(request)
     except DomainError as error:
         return refusal(request, error)
+    except StreamMoved:
+        return refusal(request, Conflict("This was changed by somebody else at the same moment; look again and retry"))
     except web.HTTPException as error:
         if error.status < 400:
             raise

@@ -9,14 +9,13 @@ import msgspec
 from aiohttp import web
 
 from crewship.api.bodies import CreateRun, RerunRun, body, check_size, number, paging
-from crewship.api.context import PRINCIPAL, SERVICE, Service, author, fresh_views
+from crewship.api.context import SERVICE, Service, author, fresh_views
 from crewship.api.middleware import answer
+from crewship.api.repeats import idempotency
 from crewship.blobs import BlobStore
 from crewship.commands import deployments as deployment_commands
 from crewship.commands import reruns
 from crewship.commands import runs as commands
-from crewship.commands.idempotency import Idempotency
-from crewship.commands.idempotency import idempotency as keyed
 from domain.deployment import ENVIRONMENTS
 from domain.errors import BadRequest, NotFound, Unavailable
 from domain.run import Run
@@ -62,16 +61,6 @@ async def rerun(request: web.Request) -> web.Response:
         idempotency=idempotency(request, run_id.encode() + msgspec.json.encode(wanted, order="deterministic")),
     )
     return answer(await reruns.rerun(service.log, service.blobs, again, author(request)), 202)
-
-
-def idempotency(request: web.Request, fingerprinted: bytes) -> Idempotency | None:
-    """What the request's Idempotency-Key stands for, if it has one."""
-    given = request.headers.get("Idempotency-Key")
-    if given is None:
-        return None
-    if not 1 <= len(given) <= 255 or not given.isascii():
-        raise BadRequest("Idempotency-Key: 1 to 255 ASCII characters")
-    return keyed(request[PRINCIPAL].actor, given, fingerprinted)
 
 
 async def listing(request: web.Request) -> web.Response:

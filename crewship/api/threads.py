@@ -21,7 +21,8 @@ from crewship.api.bodies import (
 )
 from crewship.api.context import SERVICE, author, fresh_views
 from crewship.api.middleware import answer
-from crewship.api.runs import ended, idempotency
+from crewship.api.repeats import idempotency, repeatable
+from crewship.api.runs import ended
 from crewship.blobs import BlobStore
 from crewship.commands import checkpoints as checkpoint_commands
 from crewship.commands import deployments as deployment_commands
@@ -46,7 +47,13 @@ async def create(request: web.Request) -> web.Response:
     check_size("metadata", wanted.metadata)
     check_size("values", wanted.values)
     thread_id = await commands.create(
-        service.log, service.blobs, wanted.deployment_id, wanted.metadata or {}, wanted.values or {}, author(request)
+        service.log,
+        service.blobs,
+        wanted.deployment_id,
+        wanted.metadata or {},
+        wanted.values or {},
+        author(request),
+        repeatable(request, wanted),
     )
     return answer(await _shown(request, thread_id), 201)
 
@@ -95,7 +102,9 @@ async def copy(request: web.Request) -> web.Response:
     if metadata is None:
         metadata = (await _shown(request, thread_id))["metadata"]
     service = request.app[SERVICE]
-    copied = await commands.copy(service.log, thread_id, wanted.checkpoint_id, metadata, author(request))
+    copied = await commands.copy(
+        service.log, thread_id, wanted.checkpoint_id, metadata, author(request), repeatable(request, wanted)
+    )
     return answer(await _shown(request, copied), 201)
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from crewship import ids
 from crewship.commands.deciding import decide, insist
+from crewship.commands.idempotency import Idempotency, made, making
 from crewship.eventlog import Author, Change, EventLog
 from domain import deployment as rules
 from domain import name as names
@@ -43,7 +44,7 @@ async def find(log: EventLog, reference: str) -> tuple[Deployment, int]:
     return deployment, at
 
 
-async def create(log: EventLog, name: str, author: Author) -> str:
+async def create(log: EventLog, name: str, author: Author, idempotency: Idempotency | None = None) -> str:
     """Give a project its name; returns the new deployment's id."""
     if not NAME.fullmatch(name):
         raise BadRequest("name: 1 to 63 of a-z, 0-9, - and _, beginning with a letter or a digit")
@@ -51,6 +52,8 @@ async def create(log: EventLog, name: str, author: Author) -> str:
         raise BadRequest(f"name: what begins with {ID_PREFIX} is an id")
 
     async def attempt() -> str:
+        if (earlier := await made(log, idempotency)) is not None:
+            return earlier
         claim, at = await log.load(names.stream(name), names.evolve)
         if claim is not None and claim.deployment_id is not None:
             raise Conflict(f"A deployment named {name} exists already", deployment_id=claim.deployment_id)
@@ -58,6 +61,7 @@ async def create(log: EventLog, name: str, author: Author) -> str:
         await log.append(
             Change(names.stream(name), at, [names.NameClaimed(name=name, deployment_id=deployment_id)]),
             Change(deployment_id, 0, [rules.DeploymentCreated(deployment_id=deployment_id, name=name)]),
+            *making(idempotency, deployment_id),
             author=author,
         )
         return deployment_id
@@ -96,11 +100,18 @@ async def delete(
 
 
 async def add_version(
-    log: EventLog, reference: str, environment: Environment, snapshot: Snapshot, author: Author
+    log: EventLog,
+    reference: str,
+    environment: Environment,
+    snapshot: Snapshot,
+    author: Author,
+    idempotency: Idempotency | None = None,
 ) -> tuple[str, int]:
     """Record a snapshot as the deployment's next version, to be built; returns its id and number."""
 
     async def attempt() -> tuple[str, int]:
+        if (earlier := await made(log, idempotency)) is not None:
+            return earlier, (await version(log, earlier))[0].number
         deployment, at = await find(log, reference)
         version_id = ids.new("ver")
         numbered = rules.number(deployment, version_id, environment, snapshot.framework)
@@ -117,6 +128,7 @@ async def add_version(
         await log.append(
             Change(deployment.id, at, [numbered]),
             Change(version_id, 0, [created]),
+            *making(idempotency, version_id),
             author=author,
         )
         return version_id, numbered.version_number

@@ -1,4 +1,4 @@
-"""The same request under the same Idempotency-Key is one run, however often and from wherever it comes."""
+"""The same request under the same Idempotency-Key is one run or one thing, however often and from wherever it comes."""
 
 import hashlib
 from typing import NamedTuple
@@ -7,7 +7,7 @@ from crewship.eventlog import Change, EventLog
 from domain import name as names
 from domain import run as run_rules
 from domain.errors import Conflict, NotFound
-from domain.name import RequestRemembered
+from domain.name import RequestFulfilled, RequestRemembered
 from domain.run import Run
 
 
@@ -26,17 +26,29 @@ def idempotency(actor: str, given: str, request: bytes) -> Idempotency:
 
 async def remembered(log: EventLog, key: Idempotency | None) -> Run | None:
     """The run that the key stands for already; raises Conflict if it stood for another request."""
-    if key is None:
+    earlier = await _earlier(log, key)
+    if not isinstance(earlier, RequestRemembered):
         return None
-    earlier, _ = await log.load(key.stream, names.remembered)
-    if earlier is None:
-        return None
-    if earlier.fingerprint != key.fingerprint:
-        raise Conflict("This Idempotency-Key was used for another request", run_id=earlier.run_id)
     run, _ = await log.load(earlier.run_id, run_rules.evolve)
     if run is None:
         raise NotFound(f"Run {earlier.run_id} not found")
     return run
+
+
+async def made(log: EventLog, key: Idempotency | None) -> str | None:
+    """The id of the thing that the key stands for already; raises Conflict if it stood for another request."""
+    earlier = await _earlier(log, key)
+    return earlier.thing_id if isinstance(earlier, RequestFulfilled) else None
+
+
+async def _earlier(log: EventLog, key: Idempotency | None) -> RequestRemembered | RequestFulfilled | None:
+    if key is None:
+        return None
+    earlier, _ = await log.load(key.stream, names.remembered)
+    if earlier is not None and earlier.fingerprint != key.fingerprint:
+        which = {"run_id": earlier.run_id} if isinstance(earlier, RequestRemembered) else {"id": earlier.thing_id}
+        raise Conflict("This Idempotency-Key was used for another request", **which)
+    return earlier
 
 
 def remembering(key: Idempotency | None, run_id: str) -> list[Change]:
@@ -44,3 +56,10 @@ def remembering(key: Idempotency | None, run_id: str) -> list[Change]:
     if key is None:
         return []
     return [Change(key.stream, 0, [RequestRemembered(fingerprint=key.fingerprint, run_id=run_id)])]
+
+
+def making(key: Idempotency | None, thing_id: str) -> list[Change]:
+    """The same for a thing that is no run."""
+    if key is None:
+        return []
+    return [Change(key.stream, 0, [RequestFulfilled(fingerprint=key.fingerprint, thing_id=thing_id)])]

@@ -13,11 +13,12 @@ import msgspec
 
 from crewship import clock, ids
 from crewship.commands.deciding import decide
+from crewship.commands.idempotency import Idempotency, made, making
 from crewship.eventlog import Author, Change, EventLog, StreamMoved
 from domain import access as rules
 from domain import run as run_rules
 from domain.access import IMPLIED, KeyUsed, Scope
-from domain.errors import NotFound, Unauthorized
+from domain.errors import Conflict, NotFound, Unauthorized
 
 SECRET_CHARACTERS = 40
 PREFIX = "csk"
@@ -106,13 +107,26 @@ class Keys:
 
 
 async def create(
-    log: EventLog, name: str, scopes: list[Scope], expires_at: datetime | None, author: Author
+    log: EventLog,
+    name: str,
+    scopes: list[Scope],
+    expires_at: datetime | None,
+    author: Author,
+    idempotency: Idempotency | None = None,
 ) -> tuple[str, str]:
-    """Hand out a key; returns its id and the key itself, which nobody can see again."""
+    """Hand out a key; returns its id and the key itself, which nobody can see again.
+
+    Nor can who repeats the request: that is a Conflict, which names the key that there is.
+    """
+    if (earlier := await made(log, idempotency)) is not None:
+        raise Conflict("This request made an API key already, which was shown then and cannot be again", id=earlier)
     key_id = ids.new("key")
     secret = ids.random_text(SECRET_CHARACTERS)
     created = rules.create(key_id, name, scopes, _hash(secret), expires_at, clock.now())
-    await log.append(Change(key_id, 0, created), author=author)
+    try:
+        await log.append(Change(key_id, 0, created), *making(idempotency, key_id), author=author)
+    except StreamMoved:
+        raise Conflict("This request is being answered under the same Idempotency-Key") from None
     return key_id, f"{PREFIX}_{key_id.removeprefix('key_')}_{secret}"
 
 

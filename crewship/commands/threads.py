@@ -8,7 +8,7 @@ from crewship import clock, ids
 from crewship.blobs import BlobStore
 from crewship.commands import deployments
 from crewship.commands.deciding import decide
-from crewship.commands.idempotency import Idempotency, remembered, remembering
+from crewship.commands.idempotency import Idempotency, made, making, remembered, remembering
 from crewship.commands.values import keep
 from crewship.eventlog import Author, Change, EventLog
 from domain import deployment as deployment_rules
@@ -68,24 +68,31 @@ async def create(
     metadata: dict[str, Any],
     values: dict[str, Any],
     author: Author,
+    idempotency: Idempotency | None = None,
 ) -> str:
     """Begin a conversation; returns its id."""
-    found, deployment_at = await deployments.find(log, deployment)
-    thread_id = ids.new("thr")
-    created = rules.ThreadCreated(thread_id=thread_id, deployment_id=found.id, metadata=metadata)
-    changes = [Change(found.id, deployment_at), Change(thread_id, 0, [created])]
-    if values:
-        kept, stored = await keep(blobs, values)
-        state = StateSet(
-            thread_id=thread_id,
-            checkpoint_id=ids.new("chk"),
-            source="creation",
-            values=kept,
-            stored_values=stored,
-        )
-        changes.append(Change(rules.state_of(thread_id), 0, [state]))
-    await log.append(*changes, author=author)
-    return thread_id
+    kept, stored = await keep(blobs, values)
+
+    async def attempt() -> str:
+        if (earlier := await made(log, idempotency)) is not None:
+            return earlier
+        found, deployment_at = await deployments.find(log, deployment)
+        thread_id = ids.new("thr")
+        created = rules.ThreadCreated(thread_id=thread_id, deployment_id=found.id, metadata=metadata)
+        changes = [Change(found.id, deployment_at), Change(thread_id, 0, [created]), *making(idempotency, thread_id)]
+        if values:
+            state = StateSet(
+                thread_id=thread_id,
+                checkpoint_id=ids.new("chk"),
+                source="creation",
+                values=kept,
+                stored_values=stored,
+            )
+            changes.append(Change(rules.state_of(thread_id), 0, [state]))
+        await log.append(*changes, author=author)
+        return thread_id
+
+    return await decide(attempt)
 
 
 async def set_metadata(log: EventLog, thread_id: str, metadata: dict[str, Any], author: Author) -> None:
@@ -229,29 +236,41 @@ async def values_of(blobs: BlobStore, memory: Memory) -> dict[str, Any]:
 
 
 async def copy(
-    log: EventLog, thread_id: str, checkpoint_id: str | None, metadata: dict[str, Any] | None, author: Author
+    log: EventLog,
+    thread_id: str,
+    checkpoint_id: str | None,
+    metadata: dict[str, Any] | None,
+    author: Author,
+    idempotency: Idempotency | None = None,
 ) -> str:
     """A new thread with the same history, or with it up to one of its checkpoints: a branch. Returns its id."""
-    thread, at = await find(log, thread_id)
-    rules.at_rest(thread)
-    memory, memory_at = await memory_of(log, thread_id)
-    if checkpoint_id is not None and checkpoint_id not in memory.states:
-        raise NotFound(f"Thread {thread_id} has no checkpoint {checkpoint_id}")
-    deployment, deployment_at = await deployments.find(log, thread.deployment_id)
-    copied_id = ids.new("thr")
-    history, marks = await _history(log, thread_id, copied_id, checkpoint_id)
-    created = rules.ThreadCreated(
-        thread_id=copied_id, deployment_id=deployment.id, metadata=metadata, copied_from=thread_id
-    )
-    await log.append(
-        Change(deployment.id, deployment_at),
-        Change(thread_id, at),
-        Change(rules.state_of(thread_id), memory_at),
-        Change(copied_id, 0, [created]),
-        Change(rules.state_of(copied_id), 0, history, marks),
-        author=author,
-    )
-    return copied_id
+
+    async def attempt() -> str:
+        if (earlier := await made(log, idempotency)) is not None:
+            return earlier
+        thread, at = await find(log, thread_id)
+        rules.at_rest(thread)
+        memory, memory_at = await memory_of(log, thread_id)
+        if checkpoint_id is not None and checkpoint_id not in memory.states:
+            raise NotFound(f"Thread {thread_id} has no checkpoint {checkpoint_id}")
+        deployment, deployment_at = await deployments.find(log, thread.deployment_id)
+        copied_id = ids.new("thr")
+        history, marks = await _history(log, thread_id, copied_id, checkpoint_id)
+        created = rules.ThreadCreated(
+            thread_id=copied_id, deployment_id=deployment.id, metadata=metadata, copied_from=thread_id
+        )
+        await log.append(
+            Change(deployment.id, deployment_at),
+            Change(thread_id, at),
+            Change(rules.state_of(thread_id), memory_at),
+            Change(copied_id, 0, [created]),
+            Change(rules.state_of(copied_id), 0, history, marks),
+            *making(idempotency, copied_id),
+            author=author,
+        )
+        return copied_id
+
+    return await decide(attempt)
 
 
 async def _history(

@@ -24,6 +24,7 @@ from domain.event import Mark, Recorded
 from projections import ALL
 from tests.golden.history_attempts import attempts
 from tests.golden.history_audit import audit
+from tests.golden.history_repeats import repeats
 from tests.golden.history_webhooks import webhooks
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
@@ -77,6 +78,7 @@ def history() -> list[Change]:
         *attempts(),
         *webhooks(),
         *audit(),
+        *repeats(),
         Change("idem:ef", 0, [name.RequestRemembered(fingerprint="ef" * 32, run_id="run_1")]),
         Change("dep_2", 0, [deployment.DeploymentCreated(deployment_id="dep_2", name="gone")]),
         Change(
