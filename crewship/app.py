@@ -27,7 +27,7 @@ from crewship.commands.keys import Keys
 from crewship.config import Settings
 from crewship.datafolder import DataFolder, Identity
 from crewship.engine.builder import BuildQueue
-from crewship.engine.choosing import Chosen, choose
+from crewship.engine.choosing import choose
 from crewship.engine.images import DockerBuilder
 from crewship.engine.scheduler import Scheduler
 from crewship.engine.snapshots import check as check_snapshot
@@ -153,7 +153,7 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
             stack.callback(pruning.cancel)
         first_key = await _first_key(settings, log, views, identity.server_id)
         service.unhealthy = lambda: _unhealthy(settings, log, views, builds, scheduler, notifier, sealer)
-        _measure(service, scheduler, builds, identity, chosen)
+        _measure(service, scheduler, builds, identity, chosen.described)
         try:
             yield Server(settings.public_url or url, service, scheduler, chosen.described, first_key)
         finally:
@@ -277,7 +277,7 @@ def _unhealthy(
     return next((f"{name} stopped working" for name, well in healthy.items() if not well), None)
 
 
-def _measure(service: Service, scheduler: Scheduler, builds: BuildQueue, identity: Identity, chosen: Chosen) -> None:
+def _measure(service: Service, scheduler: Scheduler, builds: BuildQueue, identity: Identity, executor: str) -> None:
     """Tell the gauges of /metrics whom to ask."""
     log, views = service.log, service.views
     measures.STREAMS.set_function(lambda: len(service.streams))
@@ -288,10 +288,9 @@ def _measure(service: Service, scheduler: Scheduler, builds: BuildQueue, identit
     measures.LOG_POSITION.set_function(lambda: log.head)
     measures.VIEWS_LAG.set_function(lambda: max(0, log.head - views.position))
     measures.READY.set_function(lambda: 0 if service.closing or service.unhealthy() else 1)
-    measures.ISOLATED.set(0 if chosen.warning else 1)
     measures.STARTS.set(identity.epoch)
     kind = "PostgreSQL" if service.settings.postgres else "SQLite"
-    measures.INFO.labels(version("crewship"), chosen.described, kind).set(1)
+    measures.INFO.labels(version("crewship"), executor, kind).set(1)
 
 
 def _greet(server: Server, settings: Settings) -> None:

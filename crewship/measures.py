@@ -44,7 +44,6 @@ BATCH_APPENDS = Histogram(
 LOG_WAITING = Gauge("crewship_log_waiting", "Appends that wait for the writer.", registry=REGISTRY)
 LOG_POSITION = Gauge("crewship_log_position", "The newest event of the log.", registry=REGISTRY)
 VIEWS_LAG = Gauge("crewship_views_lag_positions", "How far the views are behind the log.", registry=REGISTRY)
-ISOLATED = Gauge("crewship_runs_isolated", "1, or 0 where a warning at the start says why.", registry=REGISTRY)
 STARTS = Gauge("crewship_server_starts", "How often a server was started on this data folder.", registry=REGISTRY)
 READY = Gauge("crewship_ready", "1 where /readyz says so.", registry=REGISTRY)
 INFO = Gauge("crewship_info", "Always 1.", ("version", "executor", "log"), registry=REGISTRY)

@@ -14,6 +14,7 @@ from crewship.cli.thread import said
 from crewship.cli.watch import wait_for_run
 
 MESSAGES = "messages"  # where LangGraph's own states keep a conversation
+RAW = "raw"  # where a crew's output has its text
 
 
 @click.command()
@@ -135,7 +136,7 @@ class _Conversation:
         return asked
 
     def _say(self, result: Any, interrupted: bool) -> None:
-        """The answer in a final state: under the output key, else the last message."""
+        """The answer in a final state: under the output key, else the last message, else a crew's text."""
         if not isinstance(result, dict):
             terminal.say(terminal.one_line(result, 2000))
             return
@@ -149,6 +150,8 @@ class _Conversation:
         if isinstance(messages, list) and messages and isinstance(messages[-1], dict):
             if messages[-1].get("type") != "human":
                 terminal.say(_plain(messages[-1].get("content")))
+        elif isinstance(result.get(RAW), str):
+            terminal.say(_plain(result[RAW]))
         elif not interrupted:
             terminal.say(terminal.one_line(result, 2000))
 

@@ -11,13 +11,14 @@ from crewship.cli.errors import Mistake
 from domain import manifest
 from domain.errors import BadRequest
 
-TEMPLATES = ("langgraph",)
+TEMPLATES = ("crewai", "langgraph")
+_KEYS = {"crewai": "crewship env set OPENAI_API_KEY=sk-… --name {name}, then "}  # of templates that need a model
 _SUFFIX = ".template"
 
 
 @click.command()
 @click.argument("path", required=False, type=click.Path(path_type=Path, file_okay=False), default=Path())
-@click.option("--template", type=click.Choice(TEMPLATES), help="Start a new project that runs without any key.")
+@click.option("--template", type=click.Choice(TEMPLATES), help="Start a new project; langgraph needs no key.")
 @click.option("--name", metavar="NAME", help="The deployment's name; else the folder gives it.")
 @click.option("--framework", type=click.Choice(manifest.FRAMEWORKS), help="Where it cannot be told from the project.")
 @click.option("--entrypoint", metavar="MODULE:ATTR", help="Where it cannot be told from the project.")
@@ -52,7 +53,8 @@ def init(
         return
     for file in files:
         terminal.say(f"Wrote {path / file}")
-    terminal.note(f"Next: crewship deploy {'' if path == Path() else path}".rstrip())
+    key = _KEYS.get(template or "", "").format(name=called)
+    terminal.note(f"Next: {key}crewship deploy {'' if path == Path() else path}".rstrip())
 
 
 def _from_template(template: str, name: str) -> dict[str, str]:

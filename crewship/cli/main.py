@@ -28,7 +28,6 @@ COMMANDS = {
     "keys": ("crewship.cli.keys:keys", "Create, list and revoke API keys."),
     "audit": ("crewship.cli.audit:audit", "Who did what, and whether the log still is what was written."),
     "replay": ("crewship.cli.replay:replay", "Play a run again as it happened, or open a server on the past."),
-    "doctor": ("crewship.cli.doctor:doctor", "Check an installation, and say what to do."),
     "views": ("crewship.cli.views:views", "Rebuild the server's views from its log."),
 }
 

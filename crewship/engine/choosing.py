@@ -27,8 +27,6 @@ class Chosen(NamedTuple):
     described: str
     gateway: str | None = None
     images: DockerBuilder | None = None
-    warning: str | None = None
-    """What keeps runs less well apart than they should be."""
 
 
 async def choose(settings: Settings, data: Path, server_id: str, port: int, stack: AsyncExitStack) -> Chosen:
@@ -50,7 +48,7 @@ async def _local(data: Path, server_id: str, stack: AsyncExitStack) -> Chosen:
     if executor.warning:
         logger.warning(executor.warning)
     kept_apart = "not isolated" if executor.warning else "bubblewrap"
-    return Chosen(builder, executor, f"local, {kept_apart}, limits by {executor.limits_by}", warning=executor.warning)
+    return Chosen(builder, executor, f"local, {kept_apart}, limits by {executor.limits_by}")
 
 
 async def _docker(settings: Settings, data: Path, server_id: str, port: int, stack: AsyncExitStack) -> Chosen:
@@ -73,4 +71,4 @@ async def _docker(settings: Settings, data: Path, server_id: str, port: int, sta
     if executor.warning:
         logger.warning(executor.warning)
     described = f"Docker, limits by {executor.limits_by}"
-    return Chosen(builder, executor, described, gateway=executor.gateway, images=builder, warning=executor.warning)
+    return Chosen(builder, executor, described, gateway=executor.gateway, images=builder)

@@ -31,6 +31,7 @@ class Conversation:
         self._at = 0
         self._channels: dict[tuple[str, str], dict[str, Channel]] = {}
         self._last: CheckpointSaved | None = None
+        self._told: dict[str, Any] | None = None
         self.interrupts: list[Interrupt] | None = None
 
     async def open(self) -> None:
@@ -94,6 +95,9 @@ class Conversation:
 
     async def event(self, line: protocol.Line) -> StateEvent | None:
         """The event of a line that tells of the graph's state; None for any other, and for one that is recorded."""
+        if isinstance(line.message, protocol.Values):
+            self._told = line.message.values
+            return None
         told = isinstance(line.message, protocol.Checkpoint | protocol.Writes | protocol.Interrupted)
         if not told:
             return None
@@ -170,7 +174,7 @@ class Conversation:
         return changes
 
     async def _state(self, result: Any) -> StateSet | None:
-        """The thread's new values: those of the graph's last checkpoint, or a result that is itself a state."""
+        """The thread's new values: of the graph's last checkpoint, as a crew told them, or a result that is a state."""
         newest = self._memory.newest
         known = StateSet(
             thread_id=self._thread_id,
@@ -188,6 +192,9 @@ class Conversation:
                 values=last.values if isinstance(last.values, dict) or last.stored_values else {"value": last.values},
                 stored_values=last.stored_values,
             )
+        if self._told is not None:
+            values, stored = await keep(self._blobs, self._told)
+            return msgspec.structs.replace(known, values=values, stored_values=stored)
         if not isinstance(result, dict):
             return None
         # Stopped to ask again before the graph got any further: it goes on from where it was.

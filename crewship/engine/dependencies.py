@@ -19,7 +19,7 @@ from crewship.engine.pythons import Python
 _FORM = 1
 
 # The package that must be in the environment of a version of each framework that this builder knows.
-FRAMEWORKS = {"langgraph": "langgraph"}
+FRAMEWORKS = {"crewai": "crewai", "langgraph": "langgraph"}
 
 Source = Literal["lock", "pyproject", "requirements", "none"]
 

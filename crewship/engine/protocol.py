@@ -128,6 +128,12 @@ class Interrupted(msgspec.Struct, frozen=True, tag="interrupted"):
     interrupts: list[Interrupt]
 
 
+class Values(msgspec.Struct, frozen=True, tag="values"):
+    """What a thread without a graph knows from now on; a result follows, and the run ends well."""
+
+    values: dict[str, Any]
+
+
 class Result(msgspec.Struct, frozen=True, tag="result"):
     """The run's output. It counts only if the exit that follows is a good one."""
 
@@ -169,6 +175,7 @@ Message = (
     | Checkpoint
     | Writes
     | Interrupted
+    | Values
     | Result
     | Failure
     | Exit

@@ -139,6 +139,7 @@ class Supervisor:
             "framework": self._manifest.framework,
             "entrypoint": self._manifest.entrypoint,
             "input": given,
+            "chat": msgspec.to_builtins(self._manifest.chat),
             "env": environment,
             "limits": {
                 "timeout": limits.timeout,

@@ -142,6 +142,18 @@ def test_an_entrypoint_that_is_none_is_refused_before_it_is_written(crewship: Co
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_crew_template_says_that_it_needs_a_key(crewship: Command, tmp_path: Path) -> None:
+    result = crewship("init", "--template", "crewai", "crew")
+    assert result.exit_code == 0
+    assert "crewship env set OPENAI_API_KEY" in result.stderr
+    files = {path.name: path.read_text() for path in (tmp_path / "crew").iterdir()}
+    assert files.keys() > {"crew.py", "agents.yaml", "tasks.yaml", "pyproject.toml", "README.md"}
+    found = parse(files["crewship.toml"]).deployment()
+    assert (found.name, found.framework, found.entrypoint) == ("crew", "crewai", "crew:ResearchCrew")
+    assert not any("{{" in text for text in files.values())
+    compile(files["crew.py"], "crew.py", "exec")
+
+
 def test_the_template_is_a_whole_project(crewship: Command, tmp_path: Path) -> None:
     result = crewship("init", "--template", "langgraph", "My Agent", "--json")
     assert result.exit_code == 0

@@ -182,7 +182,7 @@ async def test_a_locked_project_gets_what_its_lock_says(builder, order, wheels):
         ({}, {}, "langgraph is not among the dependencies"),
         ({"requirements.txt": "nothing-like-this\nlanggraph"}, {}, "nothing-like-this"),
         ({"requirements.txt": "langgraph"}, {"entrypoint": "other:graph"}, r"no module other\.py in the project"),
-        ({"requirements.txt": "langgraph"}, {"framework": "crewai"}, '"crewai" is not supported'),
+        ({"requirements.txt": "langgraph"}, {"framework": "crewai"}, "crewai is not among the dependencies"),
         ({"requirements.txt": "langgraph"}, {"python": "3.2"}, r"Python 3\.2 is not on the server \(there: .*3\.\d+"),
     ],
 )

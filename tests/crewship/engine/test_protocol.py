@@ -25,6 +25,7 @@ from crewship.engine.protocol import (
     ToolCalled,
     ToolError,
     ToolResult,
+    Values,
     Writes,
     parse,
 )
@@ -48,6 +49,7 @@ AT = datetime(2026, 5, 4, 3, 2, 1, 987000, UTC)
         Checkpoint("sub:1", "1f1", b""),
         Writes("", "1f0", "task", "~path", [("x", "AA==")]),
         Interrupted([Interrupt("abc", {"question": "sure?"}), Interrupt("def")]),
+        Values({"messages": [{"role": "user", "content": "hello"}]}),
         Result({"n": 10**40}),
         Failure("ValueError: no", None),
         Exit(code=1),

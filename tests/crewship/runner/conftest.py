@@ -212,6 +212,18 @@ def old_langgraph_python() -> str:
     return _environment("langgraph-0.2", "langgraph==0.2.*")
 
 
+@pytest.fixture(scope="session")
+def crewai_python() -> str:
+    """An interpreter with the newest CrewAI."""
+    return _environment("crewai-1", "crewai")
+
+
+@pytest.fixture(scope="session")
+def old_crewai_python(request: pytest.FixtureRequest) -> str:
+    """An interpreter with the CrewAI that a test asks for; the oldest ones expect a setuptools of their day."""
+    return _environment(f"crewai-{request.param}", f"crewai=={request.param}", "setuptools<81")
+
+
 def _environment(name: str, *packages: str) -> str:
     place = CACHE / name
     python = place / "bin" / "python"

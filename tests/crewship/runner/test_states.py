@@ -13,6 +13,7 @@ from crewship.engine.protocol import (
     Log,
     Result,
     ToolCalled,
+    Values,
     Writes,
     parse,
 )
@@ -36,6 +37,7 @@ def test_each_kind_reaches_the_journal(guarded):
 report("checkpoint", **checkpoint, more="is dropped")
 report("writes", **writes)
 report("interrupted", interrupts=[{"id": "a", "value": {"q": 1}, "more": 1}, {"id": "b"}])
+report("values", values={"topic": [1]}, more=1)
 report("result", output=None)
 """
     )
@@ -46,6 +48,7 @@ report("result", output=None)
         ),
         Writes("", "1f0", "t", "", [("x", "MQ==")]),
         Interrupted([Interrupt("a", {"q": 1}), Interrupt("b", None)]),
+        Values({"topic": [1]}),
         Result(None),
     ]
 
@@ -66,6 +69,8 @@ report("result", output=None)
         "report('writes', **{**writes, 'writes': None})",
         "report('interrupted', interrupts=[1])",
         "report('interrupted', interrupts=None)",
+        "report('values', values=[1])",
+        "report('values')",
         "raw(json.dumps({'type': 'checkpoint', **checkpoint}).replace('[1, null]', '1e999').encode() + b'\\n')",
         'raw(b\'{"type":"checkpoint","va\')',
         "report('checkpoint', **{**checkpoint, 'values': [[]] * 1_000_001})",

@@ -22,7 +22,9 @@ TOKEN_LIMIT = 64 * 1024  # characters after which joined tokens do not wait any 
 _PLACE = 48  # bytes that number and time take in a line
 
 _LAST_WORDS = frozenset({"result", "error", "exit"})
-_STATE = frozenset({"checkpoint", "writes", "interrupted"})  # kept whole or not at all: guard.output has their budget
+_STATE = frozenset(
+    {"checkpoint", "writes", "interrupted", "values"}
+)  # kept whole or not at all: guard.output has their budget
 _UNPAID = _LAST_WORDS | _STATE
 
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]+")

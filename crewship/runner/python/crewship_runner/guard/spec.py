@@ -6,6 +6,7 @@
  "limits": {"timeout": seconds | null, "grace": seconds, "memory": bytes | null, "processes": int | null,
             "disk": bytes | null, "logs": bytes, "cpus": float | null},
  "watch": ["/app", "/tmp"],          folders whose size together counts against limits.disk
+ "chat": {"input_key", "output_key": str | null} | null,
  "mode": "run" | "update_state",     all of what follows is for a run in a thread, and passed on as it is
  "thread": {"values": {...}, "head": checkpoint id | null,
             "checkpoints": [{"ns", "checkpoint_id", "parent_id", "data", "channels": {name: {"version", "data"}},
@@ -26,7 +27,7 @@ from typing import Any, NamedTuple
 
 from .journal import LOG_LIMIT
 
-_CALL = ("run_id", "thread_id", "input", "thread", "resume", "mode", "update")
+_CALL = ("run_id", "thread_id", "input", "chat", "thread", "resume", "mode", "update")
 _JOB = ("framework", "entrypoint", "app", *_CALL)
 
 GRACE = 10.0  # seconds, where the spec names none

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-KINDS = frozenset({"checkpoint", "writes", "interrupted"})
+KINDS = frozenset({"checkpoint", "writes", "interrupted", "values"})
 
 
 def checked(kind: str, report: dict[str, Any]) -> dict[str, Any]:
@@ -13,6 +13,8 @@ def checked(kind: str, report: dict[str, Any]) -> dict[str, Any]:
     if kind == "interrupted":
         asked = [{"id": _text(each["id"]), "value": each.get("value")} for each in report["interrupts"]]
         return {"interrupts": asked}
+    if kind == "values":
+        return {"values": {**report["values"]}}
     place = {"ns": _text(report["ns"]), "checkpoint_id": _text(report["checkpoint_id"])}
     if kind == "writes":
         writes = [[_text(channel), _base64(data)] for channel, data in report["writes"]]

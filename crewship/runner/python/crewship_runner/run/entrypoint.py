@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import gc
 import importlib
 import importlib.util
 import os
 import site
 import sys
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -28,6 +31,21 @@ def extend_path(app: str, sites: list[str]) -> None:
         sys.path[:] = [*known[:at], *added, *known[at:]]
     source = os.path.join(app, "src")
     sys.path[:0] = [app, source] if os.path.isdir(source) else [app]
+
+
+_PATIENCE = 200_000  # objects more, while a framework is imported, before the collector looks for garbage
+
+
+@contextlib.contextmanager
+def importing() -> Iterator[None]:
+    """Import without a collector that walks, time and again, what stays for good; it never sees that again after."""
+    usual = gc.get_threshold()
+    gc.set_threshold(_PATIENCE, *usual[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
+        gc.freeze()
 
 
 def load(entrypoint: str, app: str) -> Any:

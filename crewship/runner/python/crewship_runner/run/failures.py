@@ -22,18 +22,22 @@ def message_of(error: BaseException) -> str:
 def trace_of(error: BaseException) -> str:
     """The stack trace as Python prints it; frames of the runner and of the import machinery are left out."""
     report: traceback.TracebackException | None = traceback.TracebackException.from_exception(error)
-    _trim(report, set())
+    _trim(report)
     try:
         return "".join(report.format()) if report else ""
     except Exception:
         return message_of(error)
 
 
-def _trim(report: traceback.TracebackException | None, seen: set[int]) -> None:
-    if report is None or id(report) in seen:
-        return
-    seen.add(id(report))
-    kept = [frame for frame in report.stack if not frame.filename.startswith((_OURS, *_MACHINERY))]
-    report.stack = traceback.StackSummary.from_list(kept)
-    for inner in (report.__cause__, report.__context__, *(getattr(report, "exceptions", None) or ())):
-        _trim(inner, seen)
+def _trim(report: traceback.TracebackException | None) -> None:
+    """Without recursion: what retries again and again leaves chains of more errors than there can be calls."""
+    seen: set[int] = set()
+    waiting = [report]
+    while waiting:
+        each = waiting.pop()
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
+        kept = [frame for frame in each.stack if not frame.filename.startswith((_OURS, *_MACHINERY))]
+        each.stack = traceback.StackSummary.from_list(kept)
+        waiting += [each.__cause__, each.__context__, *(getattr(each, "exceptions", None) or ())]

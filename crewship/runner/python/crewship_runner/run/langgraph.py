@@ -24,6 +24,10 @@ UPDATE = "update_state"  # the mode of a job that runs no node
 MODES = ["updates", "values"]  # interrupts come with the updates, the final state is the last of the values
 
 
+def prepare() -> None:
+    """Nothing has to be said before the project imports LangGraph."""
+
+
 def run(entry: Any, job: dict[str, Any], reporter: Reporter, ending: Ending) -> int:
     """Run the entrypoint's graph to its ending; returns the exit status."""
     made = _call(entry, job)

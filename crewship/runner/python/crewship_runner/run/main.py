@@ -16,7 +16,7 @@ from . import entrypoint, streams
 from .ending import Ending, Problem, Stopped
 from .reporter import Reporter
 
-FRAMEWORKS = {"langgraph": ".langgraph"}  # framework → the module beside this one that runs it
+FRAMEWORKS = {"crewai": ".crewai", "langgraph": ".langgraph"}  # framework → the module beside this one that runs it
 
 
 def main(arguments: list[str]) -> int:
@@ -51,8 +51,10 @@ def _attempt(job: dict[str, Any], reporter: Reporter, ending: Ending, options: a
         if module is None:
             raise Problem(f"framework {job['framework']!r} is not known to this runner")
         entrypoint.extend_path(job["app"], job["site"])
-        entry = entrypoint.load(job["entrypoint"], job["app"])
         framework = importlib.import_module(module, __package__)
+        with entrypoint.importing():
+            framework.prepare()
+            entry = entrypoint.load(job["entrypoint"], job["app"])
         if options.call is not None:
             job |= _called(reporter, options.call, options.go)
         return int(framework.run(entry, job, reporter, ending))
