@@ -71,6 +71,7 @@ class DeploymentManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     entrypoint: str
     profile: Profile = "slim"
     python: str | None = None
+    node: str | None = None
     min_warm: int = 0
     network: Network = "internet"
     exclude: tuple[str, ...] = ()
@@ -173,6 +174,8 @@ class _Reader:
         said["entrypoint"] = self.entrypoint(path, said["framework"], said["entrypoint"])
         if said["framework"] == "langgraph-js" and "python" in said:
             raise self.error((*path, "python"), f"python in {_title(path)} is for Python frameworks only")
+        if said["framework"] != "langgraph-js" and "node" in said:
+            raise self.error((*path, "node"), f"node in {_title(path)} is for langgraph-js only")
         merged = {**chat, **self.table((*path, "chat"), _CHAT)}
         return DeploymentManifest(
             **said,
@@ -232,6 +235,7 @@ _DEPLOYMENT: dict[str, values.Check] = {
     "entrypoint": values.text,
     "profile": values.choice("slim", "browser"),
     "python": values.python_version,
+    "node": values.node_version,
     "min_warm": values.whole(0, 1000),
     "network": values.choice("internet", "none"),
 }

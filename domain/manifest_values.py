@@ -7,6 +7,7 @@ from typing import Any
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 NAME_RULE = "is not a name: use a-z, 0-9, - and _, at most 63, a letter or digit first"
+_NODE = re.compile(r"[1-9][0-9]?")
 _PYTHON = re.compile(r"3\.[0-9]{1,2}")
 _DURATION = re.compile(r"(?:[0-9]{1,9}(?:\.[0-9]{1,6})?(?:ms|s|m|h|d))+")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -48,6 +49,12 @@ def name(value: Any) -> str:
 def python_version(value: Any) -> str:
     if not isinstance(value, str) or not _PYTHON.fullmatch(value):
         raise Wrong(f'must be a version in quotes, like "3.11", not {shown(value)}')
+    return value
+
+
+def node_version(value: Any) -> str:
+    if not isinstance(value, str) or not _NODE.fullmatch(value):
+        raise Wrong(f'must be a major version in quotes, like "22", not {shown(value)}')
     return value
 
 

@@ -39,6 +39,7 @@ def order_of(version: Version, blobs: BlobStore) -> BuildOrder:
         framework=manifest.framework,
         entrypoint=manifest.entrypoint,
         python=manifest.python,
+        node=manifest.node,
         profile=manifest.profile,
     )
 

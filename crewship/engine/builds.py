@@ -1,4 +1,4 @@
-"""One build's workplace: a private copy of the project, and uv working on it in a sandbox of its own.
+"""One build's workplace: a private copy of the project, and uv or npm working on it in a sandbox of its own.
 
 A build runs code that is not ours (setup.py, build backends), so it sees no more than a run does: its project, what it
 makes, the cache of its deployment, and the index settings that the operator gave the server for builds.
@@ -23,6 +23,7 @@ MAXIMUM_LINE = 4_096  # characters
 
 _CREDENTIALS = re.compile(r"://[^/\s@]+@")
 _ERROR = re.compile(r"^\s*(error\b|\u00d7)", re.IGNORECASE)
+_NPM_ERROR = re.compile(r"npm (?:error|ERR!) (?!code |A complete log|For a full report|errno |syscall )(?:[0-9]+ +)?(\S{2,}.*)")
 _DRAWING = re.compile(r"[\s│├╰─▶\u00d7]+")
 
 # What of the server's environment a build may know: where packages come from, and whom TLS trusts.
@@ -30,6 +31,7 @@ _SETTINGS = re.compile(
     r"UV_(DEFAULT_INDEX|INDEX(_.+)?|EXTRA_INDEX_URL|FIND_LINKS|OFFLINE|NATIVE_TLS|SYSTEM_CERTS|INSECURE_HOST"
     r"|HTTP_TIMEOUT|HTTP_RETRIES|KEYRING_PROVIDER|EXCLUDE_NEWER|CONCURRENT_.+|PRERELEASE|INDEX_STRATEGY)"
     r"|PIP_(INDEX_URL|EXTRA_INDEX_URL|FIND_LINKS|CERT|TRUSTED_HOST|DEFAULT_TIMEOUT)"
+    r"|(NPM_CONFIG|npm_config)_(REGISTRY|registry|CAFILE|cafile|STRICT_SSL|strict_ssl)|NODE_EXTRA_CA_CERTS"
     r"|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE"
     r"|(HTTP|HTTPS|ALL|NO)_PROXY|(http|https|all|no)_proxy"
 )
@@ -43,6 +45,7 @@ _FROM_PIP = {
 _NAMES_FILES = (
     *("UV_FIND_LINKS", "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX_URL", "UV_INDEX", "UV_INDEX_URL", "PIP_FIND_LINKS"),
     *("PIP_CERT", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+    *("NODE_EXTRA_CA_CERTS", "NPM_CONFIG_CAFILE", "npm_config_cafile"),
 )
 
 
@@ -52,6 +55,8 @@ def settings(environ: Mapping[str, str]) -> dict[str, str]:
     for theirs, ours in _FROM_PIP.items():
         if theirs in given:
             given.setdefault(ours, ",".join(given[theirs].split()))
+    if "SSL_CERT_FILE" in given:
+        given.setdefault("NODE_EXTRA_CA_CERTS", given["SSL_CERT_FILE"])  # Node knows no other for those it is to add
     return given
 
 
@@ -94,8 +99,9 @@ class Transcript:
 class Workplace:
     """Where the steps of one build run.
 
-    `places` are what a build sees beside the system, by the name in `/`: source, venv, site, cache, tmp, each a folder
-    of the host that the build may write to. Without a sandbox (`confined` false) the steps see the host's own paths.
+    `places` are what a build sees beside the system, by the name in `/`: source, cache, tmp and what is made, each a
+    folder of the host that the build may write to. Without a sandbox (`confined` false) the steps see the host's own
+    paths. `tools` are the environment of the programs that do the work, which find the places by their names in it.
     """
 
     def __init__(
@@ -107,13 +113,14 @@ class Workplace:
         identity: int | None,
         confined: bool,
         environ: Mapping[str, str],
+        tools: Mapping[str, str],
         deadline: float,
     ) -> None:
         self._places = dict(places)
         self._confined = confined
         self._identity = identity
         self._deadline = deadline
-        self._environ = self._environment(environ)
+        self._environ = self._environment(environ, tools)
         self._jail = Jail(
             mounts=tuple(self._mounts(reads, environ)),
             directory="/source",
@@ -131,9 +138,14 @@ class Workplace:
     async def uv(self, *arguments: str) -> AsyncGenerator[str, None]:
         """Run uv in the source's folder and yield what it says. Raises BuildFailed with its last error."""
         program = "/uv" if self._confined else uv.find_uv_bin()
+        async with contextlib.aclosing(self.run([program, *arguments], f"uv {arguments[0]}")) as lines:
+            async for line in lines:
+                yield line
+
+    async def run(self, program: list[str], called: str) -> AsyncGenerator[str, None]:
+        """Run a program in the source's folder and yield what it says. Raises BuildFailed with its last error."""
         self._transcript.begin()
-        status = 0
-        process = await self._start([program, *arguments])
+        process = await self._start(program)
         try:
             async for line in self._read(process):
                 yield line
@@ -144,7 +156,7 @@ class Workplace:
         finally:
             await _end(process)
         if status != 0:
-            raise BuildFailed(self._transcript.reason() or f"uv {arguments[0]} ended with status {status}")
+            raise BuildFailed(self._transcript.reason() or f"{called} ended with status {status}")
 
     async def _start(self, program: list[str]) -> asyncio.subprocess.Process:
         if self._confined:
@@ -180,20 +192,16 @@ class Workplace:
     def _left(self) -> float:
         return max(0.0, self._deadline - asyncio.get_running_loop().time())
 
-    def _environment(self, given: Mapping[str, str]) -> dict[str, str]:
-        venv = self.path("venv")
+    def _environment(self, given: Mapping[str, str], tools: Mapping[str, str]) -> dict[str, str]:
+        places = {name: self.path(name) for name in self._places}
         return {
             **given,
-            "PATH": f"{venv}/bin:/usr/local/bin:/usr/bin:/bin",
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
             "HOME": self.path("tmp"),
             "TMPDIR": self.path("tmp"),
             "LANG": "C.UTF-8",
-            "VIRTUAL_ENV": venv,
-            "UV_CACHE_DIR": self.path("cache"),
-            "UV_LINK_MODE": "copy",  # a hard link would let a later build change what stands
-            "UV_NO_PROGRESS": "1",
-            "UV_PYTHON_DOWNLOADS": "never",
             "NO_COLOR": "1",
+            **{name: value.format(**places) for name, value in tools.items()},
         }
 
     def _mounts(self, reads: Sequence[Path], given: Mapping[str, str]) -> list[Mount]:
@@ -220,7 +228,9 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 
 def _reason(tail: Sequence[str]) -> str:
-    """The last error among uv's last lines, as one line."""
+    """The last error among uv's last lines, or what npm says of its first, as one line."""
+    if npm := [found[1] for line in tail if (found := _NPM_ERROR.match(line))]:
+        return f"npm: {' '.join(npm[:3])}"[:500]
     starts = [index for index, line in enumerate(tail) if _ERROR.match(line)]
     chosen = tail[starts[-1] :] if starts else tail[-1:]
     return " ".join(_DRAWING.sub(" ", line).strip() for line in chosen).strip()[:500]

@@ -1,8 +1,8 @@
 """Environments: a version's dependencies, installed once for all runs and for every version that asks for the same.
 
 Below the data folder: `snapshots/<sha256>` (the project, unpacked), `environments/<key>/venv`,
-`versions/<version>/site` (the project itself, where it is a package), `cache/<deployment>` (uv's), `pythons` (those
-that had to be fetched). Everything appears whole, by a rename.
+`versions/<version>/site` (the project itself, where it is a package), `cache/<deployment>` (uv's and npm's), `pythons`
+(those that had to be fetched). Everything appears whole, by a rename. What is built for a Node: node_environments.py.
 """
 
 import asyncio
@@ -11,16 +11,28 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from pathlib import Path
 from weakref import WeakValueDictionary
 
 import msgspec
 
-from crewship.engine import bubblewrap, builds, dependencies, folders, pythons, snapshots
+from crewship.engine import (
+    bubblewrap,
+    builds,
+    dependencies,
+    folders,
+    node_environments,
+    node_projects,
+    pythons,
+    snapshots,
+)
 from crewship.engine.builds import Workplace
 from crewship.engine.dependencies import Project
 from crewship.engine.executor import BuildFailed, BuildOrder
+from crewship.engine.node_environments import NodeBuild
+from crewship.engine.nodes import Nodes
+from crewship.engine.programs import NodeProgram, PythonProgram
 from crewship.engine.pythons import Python
 
 BUILD_SECONDS = 15 * 60.0
@@ -28,15 +40,6 @@ BUILD_SECONDS = 15 * 60.0
 # Users that builds run as where the server is root: one a deployment, because its cache is its own.
 _FIRST_BUILDER = 300_000
 _BUILDERS = 65_536
-
-
-class Built(msgspec.Struct, frozen=True, kw_only=True):
-    """What an executor needs to start a version; `site` is None where the project is no package."""
-
-    project: Path
-    venv: Path
-    python: Python
-    site: Path | None
 
 
 class _Version(msgspec.Struct):
@@ -53,7 +56,8 @@ class LocalBuilder:
         self.data = data
         self._environ = dict(os.environ if environ is None else environ)
         self._sandboxed = sandboxed
-        self._pythons = pythons.Pythons(data / "pythons", self._environ)
+        self.pythons = pythons.Pythons(data / "pythons", self._environ)
+        self.nodes = Nodes(self._environ)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._problem: str | None = None
         self._probed = False
@@ -79,15 +83,17 @@ class LocalBuilder:
             return "it was switched off"
         return bubblewrap.problem(self.data / "probes", _FIRST_BUILDER - 1 if os.geteuid() == 0 else None)
 
-    def find(self, order: BuildOrder) -> Built | None:
+    def find(self, order: BuildOrder) -> PythonProgram | NodeProgram | None:
         """What was built for this version; None if it was not, or is not whole any more. Reads two small files."""
+        if order.framework in node_projects.FRAMEWORKS:
+            return node_environments.find(self.data, order)
         try:
             version = msgspec.json.decode(self._version(order).joinpath("version.json").read_bytes(), type=_Version)
             folder = self.data / "environments" / version.environment
             python = msgspec.json.decode(folder.joinpath("python.json").read_bytes(), type=Python)
         except (OSError, msgspec.MsgspecError):
             return None
-        built = Built(
+        built = PythonProgram(
             project=self.data / "snapshots" / order.source_sha256,
             venv=folder / "venv",
             python=python,
@@ -97,7 +103,7 @@ class LocalBuilder:
 
     async def build(self, order: BuildOrder) -> AsyncGenerator[str, None]:
         """See Builder.build."""
-        if order.framework not in dependencies.FRAMEWORKS:
+        if order.framework not in (*dependencies.FRAMEWORKS, *node_projects.FRAMEWORKS):
             raise BuildFailed(f'framework "{order.framework}" is not supported by this executor yet')
         if await asyncio.to_thread(self.find, order) is not None:
             yield "Built already, nothing to do"
@@ -109,13 +115,11 @@ class LocalBuilder:
     async def _build(self, order: BuildOrder) -> AsyncGenerator[str, None]:
         project_folder = self.data / "snapshots" / order.source_sha256
         await asyncio.to_thread(snapshots.unpack, order.snapshot, project_folder)
-        project = await asyncio.to_thread(dependencies.read, project_folder)
-        python = await self._pythons.find(order.python or project.requires_python)
-        yield f"Python {python.version}"
-        key = dependencies.key(project, python, order.deployment_id, order.source_sha256)
-        build = _Build(self, order, project, python, key, confined=await self.problem() is None)
+        build = await (self._for_node if order.framework in node_projects.FRAMEWORKS else self._for_python)(order)
+        for line in build.notes:
+            yield line
         try:
-            async with self._lock(key), contextlib.aclosing(build.environment()) as lines:
+            async with self._lock(build.key), contextlib.aclosing(build.environment()) as lines:
                 async for line in lines:
                     yield line
             async with contextlib.aclosing(build.version()) as lines:
@@ -124,6 +128,18 @@ class LocalBuilder:
         finally:
             await asyncio.to_thread(folders.remove, build.folder)
 
+    async def _for_python(self, order: BuildOrder) -> "_Build":
+        project = await asyncio.to_thread(dependencies.read, self.data / "snapshots" / order.source_sha256)
+        python = await self.pythons.find(order.python or project.requires_python)
+        key = dependencies.key(project, python, order.deployment_id, order.source_sha256)
+        return _Build(self, order, project, python, key, confined=await self.problem() is None)
+
+    async def _for_node(self, order: BuildOrder) -> NodeBuild:
+        project = await asyncio.to_thread(node_projects.read, self.data / "snapshots" / order.source_sha256)
+        node = await self.nodes.find(order.node, project.engines)
+        guard = await self.pythons.find(None)
+        return NodeBuild(self.data, self.workplace, order, project, node, guard, confined=await self.problem() is None)
+
     def _lock(self, name: str) -> asyncio.Lock:
         return self._locks.setdefault(name, asyncio.Lock())
 
@@ -131,12 +147,23 @@ class LocalBuilder:
         return self.data / "versions" / order.version_id
 
     def workplace(
-        self, order: BuildOrder, build: Path, python: Python, *, confined: bool, deadline: float
+        self,
+        order: BuildOrder,
+        build: Path,
+        made: Sequence[str],
+        reads: Sequence[Path],
+        tools: Mapping[str, str],
+        *,
+        confined: bool,
+        deadline: float,
     ) -> Workplace:
-        """A place for a build's steps until `deadline` (of the loop's clock), in the folder `build`. Blocks."""
+        """A place for a build's steps until `deadline` (of the loop's clock), in the folder `build`. Blocks.
+
+        `made` names the places that the steps fill; `reads` are the folders of the host that they need.
+        """
         given = builds.settings(self._environ)
         cache = self.data / "cache" / order.deployment_id
-        places = {name: build / name for name in ("source", "venv", "site", "tmp")} | {"cache": cache}
+        places = {name: build / name for name in ("source", *made, "tmp")} | {"cache": cache}
         identity = _builder(order.deployment_id) if confined and os.geteuid() == 0 else None
         for name, place in places.items():
             if name != "source":
@@ -147,11 +174,12 @@ class LocalBuilder:
                 os.chown(place, identity, identity)
         return Workplace(
             places=places,
-            reads=[Path(python.prefix)],
+            reads=reads,
             identities=self.identities,
             identity=identity,
             confined=confined,
             environ=given,
+            tools=tools,
             deadline=deadline,
         )
 
@@ -192,7 +220,8 @@ class _Build:
     ) -> None:
         self.folder = builder.data / "builds" / f"{order.version_id}-{secrets.token_hex(4)}"
         self._builder, self._order, self._project, self._python = builder, order, project, python
-        self._key, self._confined = key, confined
+        self.key, self._confined = key, confined
+        self.notes = [f"Python {python.version}"]
         self._target = builder.data / "environments" / key
         self._workplace: Workplace | None = None
 
@@ -233,7 +262,14 @@ class _Build:
             make = self._builder.workplace
             deadline = asyncio.get_running_loop().time() + BUILD_SECONDS
             self._workplace = await asyncio.to_thread(
-                make, self._order, self.folder, self._python, confined=self._confined, deadline=deadline
+                make,
+                self._order,
+                self.folder,
+                ("venv", "site"),
+                [Path(self._python.prefix)],
+                _TOOLS,
+                confined=self._confined,
+                deadline=deadline,
             )
         return self._workplace
 
@@ -260,7 +296,7 @@ class _Build:
         (self.folder / "venv").rename(ready / "venv")
         (self.folder / "venv").mkdir()  # the steps to come see a folder there as well
         (ready / "python.json").write_bytes(msgspec.json.encode(self._python))
-        _appear(ready, self._target)
+        folders.appear(ready, self._target)
 
     def _note(self, site: bool) -> None:
         ready = self.folder / "version"
@@ -268,22 +304,21 @@ class _Build:
         if site:
             folders.open_to_all(self.folder / "site")
             (self.folder / "site").rename(ready / "site")
-        (ready / "version.json").write_bytes(msgspec.json.encode(_Version(environment=self._key, site=site)))
+        (ready / "version.json").write_bytes(msgspec.json.encode(_Version(environment=self.key, site=site)))
         target = self._builder.data / "versions" / self._order.version_id
         if target.exists():  # of a build whose environment is gone
             shutil.rmtree(target)
-        _appear(ready, target)
+        folders.appear(ready, target)
 
 
-def _appear(ready: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        ready.rename(target)
-    except OSError:
-        if not target.is_dir():
-            raise
-
-
+_TOOLS = {
+    "PATH": "{venv}/bin:/usr/local/bin:/usr/bin:/bin",
+    "VIRTUAL_ENV": "{venv}",
+    "UV_CACHE_DIR": "{cache}",
+    "UV_LINK_MODE": "copy",  # a hard link would let a later build change what stands
+    "UV_NO_PROGRESS": "1",
+    "UV_PYTHON_DOWNLOADS": "never",
+}
 _NAMES = {
     "lock": "uv.lock",
     "pyproject": "pyproject.toml",

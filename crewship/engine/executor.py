@@ -25,6 +25,7 @@ class BuildOrder(msgspec.Struct, frozen=True, kw_only=True):
     framework: str
     entrypoint: str
     python: str | None
+    node: str | None = None
     profile: str = "slim"
 
 

@@ -46,6 +46,16 @@ def _give(path: Path, owner: int | None) -> None:
         os.chown(path, owner, owner)
 
 
+def appear(ready: Path, target: Path) -> None:
+    """Let a finished folder appear as `target`; one that is there already, because somebody was quicker, stays."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        ready.rename(target)
+    except OSError:
+        if not target.is_dir():
+            raise
+
+
 def open_to_all(folder: Path) -> None:
     """Let everybody read what is in the folder (a build may have been strict), and nobody but its owner write."""
     for path, found in _walk(folder):

@@ -22,7 +22,7 @@ from crewship.engine.journal import Bell, Holder
 from crewship.engine.sandboxes import LocalSandbox, Note
 from crewship.engine.starting import Start
 
-RUNNER = Path(__file__).parent.parent / "runner" / "python"
+RUNNER = Path(__file__).parent.parent / "runner"
 
 _BEGIN = 30.0  # seconds that a sandbox may take until its guard says its first word
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
@@ -157,7 +157,7 @@ class LocalExecutor:
         groups = [] if self._groups is None else self._groups.create(start.folder.name, start.bounds())
         note = Note(identity=identity, groups=[str(group) for group in groups], confined=self.warning is None)
         (start.folder / "note.json").write_bytes(msgspec.json.encode(note))
-        start.furnish(identity)
+        start.furnish(identity, confined=note.confined)
         return note
 
     def _take_identity(self) -> int | None:
@@ -225,7 +225,9 @@ async def _begun(folder: Path, child: _Child) -> None:
 
 def _install(source: Path, target: Path) -> Path:
     """A copy of the runner that stays as it is while runs use it, whatever becomes of the installed package. Blocks."""
-    files = {file.relative_to(source): file.read_bytes() for file in sorted(_sources(source))}
+    # The guard and the host of Python's frameworks lie at the top, as their own imports want it; that of Node's below.
+    files = {file.relative_to(source / "python"): file.read_bytes() for file in sorted(_sources(source / "python"))}
+    files |= {file.relative_to(source): file.read_bytes() for file in sorted(_sources(source / "node"))}
     digest = hashlib.sha256(repr(files).encode()).hexdigest()[:16]
     if not (target / digest).is_dir():
         fresh = target / f".{digest}-{secrets.token_hex(4)}"

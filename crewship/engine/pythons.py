@@ -84,7 +84,7 @@ class Pythons:
     async def _uv(self, arguments: list[str], more: dict[str, str], patience: float) -> tuple[int, str]:
         """uv's exit status and what it said on standard output. Nothing of a project is run or read by this."""
         environ = {**self._environ, "UV_PYTHON_DOWNLOADS": "never", "PATH": self._path(), **more}
-        return await _output([uv.find_uv_bin(), "python", *arguments, *_QUIET], environ, patience)
+        return await output_of([uv.find_uv_bin(), "python", *arguments, *_QUIET], environ, patience)
 
     def _path(self) -> str:
         # The server's own first, so that it is the one when several would do. uv does not know pyenv's.
@@ -102,13 +102,14 @@ def _order(version: str) -> list[int]:
 
 
 async def _describe(executable: str) -> Python:
-    status, said = await _output([executable, "-I", "-c", _QUESTION], {}, _LOOK)
+    status, said = await output_of([executable, "-I", "-c", _QUESTION], {}, _LOOK)
     if status != 0:
         raise BuildFailed(f"the Python at {executable} on the server does not start")
     return msgspec.json.decode(said, type=Python)
 
 
-async def _output(command: list[str], environ: Mapping[str, str], patience: float) -> tuple[int, str]:
+async def output_of(command: list[str], environ: Mapping[str, str], patience: float) -> tuple[int, str]:
+    """A program's exit status, -1 where it takes longer than `patience` seconds, and what it says on its output."""
     process = await asyncio.create_subprocess_exec(
         *command,
         env=dict(environ),

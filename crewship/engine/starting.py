@@ -11,8 +11,8 @@ import msgspec
 from crewship.engine import bubblewrap, folders
 from crewship.engine.bubblewrap import Jail, Mount
 from crewship.engine.cgroups import Bounds
-from crewship.engine.environments import Built
 from crewship.engine.executor import Launch
+from crewship.engine.programs import Program
 from crewship.engine.sandboxes import Note
 
 # What a group may use beyond the run's own limits: the guard and bubblewrap live in it too, and at a limit that is
@@ -24,7 +24,7 @@ _SPARE_PROCESSES = 8
 class Start:
     """One start. `hold` first; `close` gives back this process's descriptors, in the end and whatever happens."""
 
-    def __init__(self, folder: Path, launch: Launch, built: Built, runner: Path) -> None:
+    def __init__(self, folder: Path, launch: Launch, built: Program, runner: Path) -> None:
         self.folder = folder
         self._launch, self._built, self._runner = launch, built, runner
         self._descriptors: dict[str, int] = {}
@@ -44,10 +44,11 @@ class Start:
             cpus=limits.get("cpus"),
         )
 
-    def furnish(self, identity: int | None) -> None:
+    def furnish(self, identity: int | None, *, confined: bool) -> None:
         """Fill the folder: the project's copy with an empty artifacts folder, and what guard and server share."""
         app, tmp = self.folder / "app", self.folder / "tmp"
-        folders.copy(self._built.project, app, identity, leave_out=frozenset({folders.ARTIFACTS}))
+        folders.copy(self._built.project, app, identity, leave_out=self._built.leave_out | {folders.ARTIFACTS})
+        self._built.furnish(app, identity, confined=confined)
         for made in (app / folders.ARTIFACTS, tmp):
             made.mkdir(mode=0o755)
             if identity is not None:
@@ -83,11 +84,10 @@ class Start:
 
     def _command(self, note: Note, identities: Path, passed: dict[str, int]) -> list[str]:
         runner = "/runner" if note.confined else str(self._runner)
-        python = f"{self._venv(note.confined)}/bin/python"
-        program = [python, "-I", "-S", f"{runner}/guard.py"]
+        program = [self._built.guard(confined=note.confined), "-I", "-S", f"{runner}/guard.py"]
         for name, descriptor in passed.items():
             program += [f"--{name}", str(descriptor)]
-        program += ["--", python, f"{runner}/run.py"]
+        program += ["--", *self._built.command(runner, confined=note.confined)]
         groups = tuple(Path(group) for group in note.groups)
         if not note.confined:
             return bubblewrap.enter_groups(groups, program)
@@ -102,43 +102,24 @@ class Start:
         return bubblewrap.command(jail, program)
 
     def _mounts(self) -> tuple[Mount, ...]:
-        built = self._built
-        mounts = [
+        return (
             Mount(self.folder / "app", "/app", writable=True),
             Mount(self.folder / "tmp", "/tmp", writable=True),  # noqa: S108 - a place inside
-            Mount(built.venv, "/venv"),
             Mount(self._runner, "/runner"),
-        ]
-        if built.site is not None:
-            mounts.append(Mount(built.site, "/site"))
-        if not Path(built.python.prefix).is_relative_to("/usr"):  # which is seen anyway
-            mounts.append(Mount(Path(built.python.prefix), built.python.prefix))
-        return tuple(mounts)
+            *self._built.mounts(),
+        )
 
     def _spec(self, confined: bool) -> dict[str, Any]:
         """The spec with what only this executor knows: where things are, and the environment that goes with that."""
         app, tmp = ("/app", "/tmp") if confined else (str(self.folder / "app"), str(self.folder / "tmp"))  # noqa: S108
-        site = self._built.site
-        venv = self._venv(confined)
-        environment = {
-            "PATH": f"{venv}/bin:/usr/local/bin:/usr/bin:/bin",
-            "HOME": tmp,
-            "TMPDIR": tmp,
-            "LANG": "C.UTF-8",
-            "VIRTUAL_ENV": venv,
-            "PYTHONUNBUFFERED": "1",
-            "PYTHONDONTWRITEBYTECODE": "1",  # it would lie in the run's own copy, for nobody
-        }
+        environment = {"HOME": tmp, "TMPDIR": tmp, "LANG": "C.UTF-8", **self._built.environment(confined=confined)}
         return {
             **self._launch.spec,
             "env": environment | self._launch.spec.get("env", {}),
             "app": app,
-            "site": [] if site is None else ["/site" if confined else str(site)],
+            "site": self._built.sites(confined=confined),
             "watch": [app, tmp],
         }
-
-    def _venv(self, confined: bool) -> str:
-        return "/venv" if confined else str(self._built.venv)
 
     def close(self) -> None:
         """Close this process's descriptors."""

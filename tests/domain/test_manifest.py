@@ -419,3 +419,11 @@ def test_every_key_of_a_valid_text_has_a_line(text: str) -> None:
                 check(value, (*path, key))
 
     check(document, ())
+
+
+def test_node_is_for_langgraph_js_and_a_major_version() -> None:
+    js = '[deployment]\nframework = "langgraph-js"\nentrypoint = "./a.ts:g"\nnode = '
+    assert parse(js + '"22"\n').deployment().node == "22"
+    assert 'must be a major version in quotes, like "22"' in refusal(js + '"22.1"\n')
+    text = '[deployment]\nframework = "langgraph"\nentrypoint = "a:g"\nnode = "22"\n'
+    assert "line 4: node in [deployment] is for langgraph-js only" in refusal(text)

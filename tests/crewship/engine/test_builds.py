@@ -1,5 +1,7 @@
 """What a build gets to know of the server, and what is made of uv's words."""
 
+import pytest
+
 from crewship.engine import builds
 
 
@@ -11,6 +13,8 @@ def test_only_index_and_certificate_settings_reach_a_build():
             "HTTPS_PROXY": "http://p",
             "no_proxy": "localhost",
             "SSL_CERT_FILE": "/ca.pem",
+            "NPM_CONFIG_REGISTRY": "https://n",
+            "NPM_TOKEN": "s",
             "AWS_SECRET_ACCESS_KEY": "s",
             "UV_PUBLISH_TOKEN": "s",
             "PATH": "/bin",
@@ -20,8 +24,10 @@ def test_only_index_and_certificate_settings_reach_a_build():
         }
     )
     assert set(given) == {
-        *("UV_INDEX_PRIVATE_PASSWORD", "UV_DEFAULT_INDEX", "HTTPS_PROXY", "no_proxy", "SSL_CERT_FILE")
+        *("UV_INDEX_PRIVATE_PASSWORD", "UV_DEFAULT_INDEX", "HTTPS_PROXY", "no_proxy", "SSL_CERT_FILE"),
+        *("NPM_CONFIG_REGISTRY", "NODE_EXTRA_CA_CERTS"),
     }
+    assert given["NODE_EXTRA_CA_CERTS"] == "/ca.pem"
 
 
 def test_pips_settings_are_meant_for_uv_too_unless_it_has_its_own():
@@ -30,6 +36,22 @@ def test_pips_settings_are_meant_for_uv_too_unless_it_has_its_own():
     )
     assert given["UV_FIND_LINKS"] == "/a,/b"
     assert given["UV_DEFAULT_INDEX"] == "https://own"
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (["npm error code E404", "npm error 404 Not Found - GET x", "npm error 404"], "npm: Not Found - GET x"),
+        (["npm error code ERESOLVE", "npm error", "npm error ERESOLVE could not"], "npm: ERESOLVE could not"),
+        (["npm error A complete log of this run can be found in: x"], "npm error A complete log"),
+    ],
+    ids=["not-found", "unresolved", "nothing"],
+)
+def test_npms_first_errors_are_the_reason(said, reason):
+    transcript = builds.Transcript()
+    for line in said:
+        transcript.said(line)
+    assert transcript.reason().startswith(reason)
 
 
 def test_files_that_settings_name_are_found(tmp_path):

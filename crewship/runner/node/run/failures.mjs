@@ -1,7 +1,11 @@
 // An error as the project's author wants to read it: what it says, and a trace without our own frames.
 
+import fs from "node:fs";
+import { SourceMap } from "node:module";
+
 import { shown } from "./jsonable.mjs";
 
+const COMPILED = /(?:file:\/\/)?(\/\S*?\/)\.crewship\/entrypoint\.[cm]js:(\d+):(\d+)/g; // places in what a build made
 const OURS = new URL("..", import.meta.url).href;
 
 /** `TypeName: message`. */
@@ -28,10 +32,21 @@ export function traceOf(error) {
 
 function trimmed(stack) {
   const ours = (line) => /^\s+at /.test(line) && (line.includes(OURS) || /[( ]node:/.test(line));
-  return stack
-    .split("\n")
-    .filter((line) => !ours(line))
-    .join("\n");
+  const kept = stack.split("\n").filter((line) => !ours(line));
+  return kept.join("\n").replace(COMPILED, sourceOf);
+}
+
+// The place in the project's own file that was compiled to this one.
+function sourceOf(compiled, app, line, column) {
+  try {
+    const file = compiled.replace(/^file:\/\//, "").replace(/:\d+:\d+$/, ".map");
+    const map = new SourceMap(JSON.parse(fs.readFileSync(file, "utf8")));
+    const { originalSource, originalLine, originalColumn } = map.findEntry(Number(line) - 1, Number(column) - 1);
+    if (originalSource === undefined) return compiled;
+    return `${app}${originalSource.replace(/^(\.\.\/)+/, "")}:${originalLine + 1}:${originalColumn + 1}`;
+  } catch {
+    return compiled;
+  }
 }
 
 // Of another realm (a vm context), or of a library that makes its own.
