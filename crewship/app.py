@@ -6,10 +6,11 @@ import resource
 import shutil
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import Protocol
 
 import structlog
 from aiohttp import web
@@ -28,6 +29,7 @@ from crewship.config import Settings
 from crewship.datafolder import DataFolder, Identity
 from crewship.engine.builder import BuildQueue
 from crewship.engine.choosing import choose
+from crewship.engine.columns import ColumnChanges
 from crewship.engine.images import DockerBuilder
 from crewship.engine.scheduler import Scheduler
 from crewship.engine.snapshots import check as check_snapshot
@@ -148,11 +150,23 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         notifier = _notifier(service, identity)
         await notifier.open()
         stack.push_async_callback(notifier.close)
+        columns = ColumnChanges(log, views, identity.server_id)
+        await columns.open()
+        stack.push_async_callback(columns.close)
         if chosen.images:
             pruning = asyncio.create_task(_prune(chosen.images, views), name="image pruning")
             stack.callback(pruning.cancel)
         first_key = await _first_key(settings, log, views, identity.server_id)
-        service.unhealthy = lambda: _unhealthy(settings, log, views, builds, scheduler, notifier, sealer)
+        parts_at_work: dict[str, _Part] = {
+            "the log": log,
+            "the views": views,
+            "the build queue": builds,
+            "the scheduler": scheduler,
+            "the notifier": notifier,
+            "the sealing of the log": sealer,
+            "the look at tables": columns,
+        }
+        service.unhealthy = lambda: _unhealthy(settings, parts_at_work)
         _measure(service, scheduler, builds, identity, chosen.described)
         try:
             yield Server(settings.public_url or url, service, scheduler, chosen.described, first_key)
@@ -237,7 +251,8 @@ async def _first_key(settings: Settings, log: EventLog, views: Views, server_id:
     await views.reached(log.appended, seconds=60)
     if settings.admin_key or await views.rows(access_view.LIST, limit=1, offset=0):
         return None
-    _, key = await key_commands.create(log, "admin", ["admin"], None, Author(f"server:{server_id}"))
+    wanted = key_commands.NewKey(name="admin", scopes=["admin"])
+    _, key = await key_commands.create(log, wanted, Author(f"server:{server_id}"))
     return key
 
 
@@ -255,26 +270,17 @@ def _notifier(service: Service, identity: Identity) -> Notifier:
     return Notifier(parts)
 
 
-def _unhealthy(
-    settings: Settings,
-    log: EventLog,
-    views: Views,
-    builds: BuildQueue,
-    scheduler: Scheduler,
-    notifier: Notifier,
-    sealer: Sealer,
-) -> str | None:
-    healthy = {
-        "the log": log.healthy,
-        "the views": views.healthy,
-        "the build queue": builds.healthy,
-        "the scheduler": scheduler.healthy,
-        "the notifier": notifier.healthy,
-        "the sealing of the log": sealer.healthy,
-    }
+class _Part(Protocol):
+    """Something that works all the time, or says that it does not."""
+
+    @property
+    def healthy(self) -> bool: ...
+
+
+def _unhealthy(settings: Settings, parts: Mapping[str, _Part]) -> str | None:
     if shutil.disk_usage(settings.data).free < LEAST_FREE_BYTES:
         return "the disk of the data folder is full"
-    return next((f"{name} stopped working" for name, well in healthy.items() if not well), None)
+    return next((f"{name} stopped working" for name, part in parts.items() if not part.healthy), None)
 
 
 def _measure(service: Service, scheduler: Scheduler, builds: BuildQueue, identity: Identity, executor: str) -> None:

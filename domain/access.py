@@ -1,5 +1,6 @@
 """API keys: who may do what."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -16,17 +17,22 @@ IMPLIED: dict[Scope, frozenset[Scope]] = {
     "run": frozenset({"run", "read"}),
     "read": frozenset({"read"}),
 }
+MOST_DEPLOYMENTS = 100
 USE_NOTED_EVERY = timedelta(hours=1)
 
 
 class KeyCreated(Event, tag="key.created", frozen=True, kw_only=True):
-    """A key was handed out; only the hash of its secret part is kept."""
+    """A key was handed out; only the hash of its secret part is kept.
+
+    It is bound to `deployment_ids`; without any it reaches all there are.
+    """
 
     key_id: str
     name: str
     scopes: list[Scope]
     secret_sha256: str
     expires_at: datetime | None = None
+    deployment_ids: list[str] = []
 
 
 class KeyUsed(Event, tag="key.used", frozen=True, kw_only=True):
@@ -52,6 +58,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     scopes: frozenset[Scope]
     secret_sha256: str
     expires_at: datetime | None = None
+    deployment_ids: frozenset[str] | None = None
     revoked: bool = False
 
 
@@ -64,6 +71,7 @@ def evolve(key: Key | None, event: KeyEvent) -> Key:
             scopes=frozenset().union(*(IMPLIED[scope] for scope in event.scopes)),
             secret_sha256=event.secret_sha256,
             expires_at=event.expires_at,
+            deployment_ids=frozenset(event.deployment_ids) or None,
         )
     if key is None:
         raise ValueError(f"{event.tag()} before key.created")
@@ -71,7 +79,13 @@ def evolve(key: Key | None, event: KeyEvent) -> Key:
 
 
 def create(
-    key_id: str, name: str, scopes: list[Scope], secret_sha256: str, expires_at: datetime | None, now: datetime
+    key_id: str,
+    name: str,
+    scopes: list[Scope],
+    secret_sha256: str,
+    expires_at: datetime | None,
+    now: datetime,
+    deployment_ids: Sequence[str] = (),
 ) -> list[KeyEvent]:
     """A key has a name and at least one scope, and does not begin expired."""
     if not name.strip():
@@ -84,10 +98,17 @@ def create(
         raise BadRequest("expires_at: give a time zone, for example 2030-01-01T00:00:00Z")
     if expires_at is not None and expires_at <= now:
         raise BadRequest("expires_at lies in the past")
-    scopes = [scope for scope in SCOPES if scope in scopes]
-    return [
-        KeyCreated(key_id=key_id, name=name.strip(), scopes=scopes, secret_sha256=secret_sha256, expires_at=expires_at)
-    ]
+    if len(deployment_ids) > MOST_DEPLOYMENTS:
+        raise BadRequest(f"deployment_ids: at most {MOST_DEPLOYMENTS}")
+    created = KeyCreated(
+        key_id=key_id,
+        name=name.strip(),
+        scopes=[scope for scope in SCOPES if scope in scopes],
+        secret_sha256=secret_sha256,
+        expires_at=expires_at,
+        deployment_ids=sorted(set(deployment_ids)),
+    )
+    return [created]
 
 
 def check(key: Key, now: datetime) -> None:

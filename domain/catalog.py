@@ -6,10 +6,12 @@ from domain.access import KeyEvent
 from domain.delivery import DeliveryEvent, NotifierAdvanced
 from domain.deployment import DeploymentEvent
 from domain.event import Event
-from domain.name import NameEvent, RequestFulfilled, RequestRemembered
+from domain.name import NameEvent, RequestFulfilled, RequestRemembered, RowsRemembered
 from domain.output import OutputEvent
+from domain.row import RowEvent
 from domain.run import RunEvent
 from domain.seal import LogSealed
+from domain.table import TableEvent
 from domain.thread import StateEvent, ThreadEvent
 from domain.variables import VariablesEvent
 from domain.version import VersionEvent
@@ -23,10 +25,13 @@ CatalogEvent = (
     | RequestFulfilled
     | RequestRemembered
     | NotifierAdvanced
+    | RowsRemembered
     | OutputEvent
+    | RowEvent
     | RunEvent
     | LogSealed
     | StateEvent
+    | TableEvent
     | ThreadEvent
     | TokenIssued
     | VariablesEvent

@@ -16,6 +16,7 @@ KEYS = sa.Table(
     sa.Column("position", sa.BigInteger, nullable=False, index=True),
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("scopes", sa.Text, nullable=False),
+    sa.Column("deployment_ids", sa.Text, nullable=False),
     sa.Column("created_at", sa.Text, nullable=False),
     sa.Column("expires_at", sa.Text),
     sa.Column("last_used_at", sa.Text),
@@ -35,6 +36,7 @@ def project(recorded: Recorded) -> Iterator[Write]:
     match recorded.event:
         case KeyCreated() as key:
             row = {"id": key.key_id, "position": recorded.position, "name": key.name, "scopes": to_json(key.scopes)}
+            row["deployment_ids"] = to_json(key.deployment_ids)
             times = {"created_at": at, "expires_at": text(key.expires_at), "last_used_at": None, "revoked_at": None}
             yield Write(PUT, {**row, **times})
         case KeyUsed(key_id=key_id):
@@ -46,7 +48,7 @@ def project(recorded: Recorded) -> Iterator[Write]:
 def public(row: Row) -> dict[str, Any]:
     """A key as the API shows it."""
     shown = {name: row[name] for name in ("id", "name", "created_at", "expires_at", "last_used_at")}
-    return {**shown, "scopes": from_json(row["scopes"])}
+    return {**shown, "scopes": from_json(row["scopes"]), "deployment_ids": from_json(row["deployment_ids"])}
 
 
-ACCESS_VIEW = Projection("access", 1, (KEYS,), project)
+ACCESS_VIEW = Projection("access", 2, (KEYS,), project)

@@ -17,7 +17,7 @@ from domain.deployment import (
 from domain.event import Recorded
 from domain.variables import VariablesSet, VariableUnset
 from domain.version import VersionCreated, VersionFailed, VersionReady
-from projections.projection import METADATA, Projection, Row, Write, from_json, page, text, to_json, upsert
+from projections.projection import METADATA, Projection, Row, Write, from_json, is_within, page, text, to_json, upsert
 
 DEPLOYMENTS = sa.Table(
     "deployments",
@@ -115,9 +115,10 @@ GET = sa.select(DEPLOYMENTS).where(DEPLOYMENTS.c.id == sa.bindparam("id"))
 
 
 @cache
-def listing(filters: tuple[str, ...]) -> "sa.Select[Any]":
-    """Deployments, newest first, with these columns at given values."""
+def listing(filters: tuple[str, ...], bound: int | None = None) -> "sa.Select[Any]":
+    """Deployments, newest first, with these columns at given values; of so many alone."""
     conditions = [DEPLOYMENTS.c[name] == sa.bindparam(name) for name in filters]
+    conditions += is_within(DEPLOYMENTS.c.id, bound)
     return page(sa.select(DEPLOYMENTS).where(*conditions).order_by(DEPLOYMENTS.c.position.desc()))
 
 

@@ -4,7 +4,7 @@ Statements are SQLAlchemy Core, written once for SQLite and PostgreSQL; upserts 
 compiler takes too. JSON and times are text, the same on both, so that views compare byte for byte.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -46,6 +46,18 @@ def upsert(table: sa.Table) -> Executable:
 def page(query: "sa.Select[Any]") -> "sa.Select[Any]":
     """The query's rows from `offset` on, at most `limit`."""
     return query.limit(sa.bindparam("limit", type_=sa.Integer)).offset(sa.bindparam("offset", type_=sa.Integer))
+
+
+def within(bound: Sequence[str] | None) -> dict[str, str]:
+    """The values of the parameters of `is_within`."""
+    return {f"within{at}": value for at, value in enumerate(bound or ())}
+
+
+def is_within(column: "sa.Column[Any]", count: int | None) -> "list[sa.ColumnElement[bool]]":
+    """The condition that a column is one of `count` values; none for None."""
+    if count is None:
+        return []
+    return [sa.or_(*(column == sa.bindparam(f"within{at}") for at in range(count)))]
 
 
 def text(at: datetime | None) -> str | None:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from domain.event import Recorded
 from domain.run import RunCanceled, RunFailed, RunRequested, RunStarted, RunSucceeded
-from projections.projection import METADATA, Projection, Row, Write, page, shown_value, text, to_json, upsert
+from projections.projection import METADATA, Projection, Row, Write, is_within, page, shown_value, text, to_json, upsert
 
 RUNS = sa.Table(
     "runs",
@@ -68,10 +68,10 @@ COUNT_UNFINISHED = sa.select(sa.func.count().label("runs")).where(
 
 
 @cache
-def listing(filters: tuple[str, ...]) -> "sa.Select[Any]":
-    """Runs, newest first, with these columns at given values."""
+def listing(filters: tuple[str, ...], bound: int | None = None) -> "sa.Select[Any]":
+    """Runs, newest first, with these columns at given values; of so many deployments alone."""
     conditions = [RUNS.c[name] == sa.bindparam(name) for name in filters]
-    conditions.append(RUNS.c.kind == "run")
+    conditions += [RUNS.c.kind == "run", *is_within(RUNS.c.deployment_id, bound)]
     return page(sa.select(RUNS).where(*conditions).order_by(RUNS.c.position.desc()))
 
 

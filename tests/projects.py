@@ -77,8 +77,9 @@ def act(state):
             import urllib.error
             import urllib.request
             url = os.environ["CREWSHIP_API_URL"] + value.replace("RUN", os.environ["CREWSHIP_RUN_ID"])
-            key = step[2] if len(step) > 2 else os.environ["CREWSHIP_API_KEY"]
-            request = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"})
+            key = (step[2] if len(step) > 2 else None) or os.environ["CREWSHIP_API_KEY"]
+            body = step[3].encode() if len(step) > 3 else None
+            request = urllib.request.Request(url, body, {"Authorization": f"Bearer {key}"})
             try:
                 with urllib.request.urlopen(request, timeout=10) as answer:
                     said = answer.status

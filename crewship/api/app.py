@@ -15,8 +15,10 @@ from crewship.api import (
     metrics,
     openapi,
     reading,
+    rows,
     runs,
     server,
+    tables,
     threads,
     webhooks,
 )
@@ -25,18 +27,8 @@ from crewship.api.connections import refuse_expectation
 from crewship.api.context import SERVICE, Service
 from crewship.api.descriptions import ABOUT
 from crewship.api.limits import DOORKEEPER, Buckets, Doorkeeper
-from crewship.api.middleware import (
-    Handler,
-    Reach,
-    explain,
-    guarded,
-    identify,
-    keep_past,
-    own_run,
-    own_thread,
-    share,
-    sign,
-)
+from crewship.api.middleware import Handler, explain, guarded, identify, keep_past, share, sign
+from crewship.api.reach import RunReach
 from domain.access import Scope
 
 SHUTDOWN_SECONDS = 5.0
@@ -45,14 +37,16 @@ SHUTDOWN_SECONDS = 5.0
 class Route(NamedTuple):
     """A way in. `scope` is what a key needs; None: open to everybody, or checked by the handler itself.
 
-    `reach` is what of it the key of a run may see, beside its scope.
+    `of_runs` is what a run's own key reaches by it. `narrows` says that the handler itself looks at what a key is bound
+    to, as it must where the path names nothing that has an owner; see reach.py.
     """
 
     method: str
     path: str
     handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     scope: Scope | None
-    reach: Reach = own_run
+    of_runs: RunReach = "itself"
+    narrows: bool = False
 
 
 DEPLOYMENT = "/v1/deployments/{deployment}"
@@ -60,6 +54,7 @@ RUN = "/v1/runs/{run_id}"
 THREAD = "/v1/threads/{thread_id}"
 WEBHOOKS = f"{DEPLOYMENT}/webhooks"
 WEBHOOK = f"{WEBHOOKS}/{{webhook_id}}"
+TABLE = "/v1/tables/{table}"
 
 ROUTES = (
     Route("GET", "/healthz", server.alive, None),
@@ -68,7 +63,7 @@ ROUTES = (
     Route("GET", "/docs", server.docs, None),
     Route("GET", "/metrics", metrics.metrics, None),
     Route("POST", "/v1/deployments", deployments.create, "deploy"),
-    Route("GET", "/v1/deployments", deployments.listing, "read"),
+    Route("GET", "/v1/deployments", deployments.listing, "read", narrows=True),
     Route("GET", DEPLOYMENT, deployments.get, "read"),
     Route("DELETE", DEPLOYMENT, deployments.delete, "deploy"),
     Route("POST", f"{DEPLOYMENT}/versions", deployments.upload, "deploy"),
@@ -80,8 +75,8 @@ ROUTES = (
     Route("DELETE", f"{DEPLOYMENT}/env/{{name}}", deployments.unset_variable, "deploy"),
     Route("GET", "/v1/versions/{version_id}", deployments.version, "read"),
     Route("GET", "/v1/versions/{version_id}/events", events.version_events, "read"),
-    Route("POST", "/v1/runs", runs.create, "run"),
-    Route("GET", "/v1/runs", runs.listing, "read"),
+    Route("POST", "/v1/runs", runs.create, "run", narrows=True),
+    Route("GET", "/v1/runs", runs.listing, "read", narrows=True),
     Route("GET", RUN, runs.get, "read"),
     Route("GET", f"{RUN}/wait", runs.wait, "read"),
     Route("POST", f"{RUN}/cancel", runs.cancel, "run"),
@@ -90,15 +85,15 @@ ROUTES = (
     Route("POST", f"{RUN}/stream-token", events.stream_token, "read"),
     Route("GET", f"{RUN}/artifacts", runs.artifacts, "read"),
     Route("GET", f"{RUN}/artifacts/{{name:.+}}", runs.artifact, "read"),
-    Route("POST", "/v1/threads", threads.create, "run"),
-    Route("GET", "/v1/threads", threads.listing, "read"),
+    Route("POST", "/v1/threads", threads.create, "run", narrows=True),
+    Route("GET", "/v1/threads", threads.listing, "read", narrows=True),
     Route("GET", THREAD, threads.get, "read"),
     Route("PATCH", THREAD, threads.patch, "run"),
     Route("DELETE", THREAD, threads.delete, "run"),
     Route("POST", f"{THREAD}/copy", threads.copy, "run"),
     Route("POST", f"{THREAD}/runs", threads.run, "run"),
     Route("GET", f"{THREAD}/history", threads.history, "read"),
-    Route("GET", f"{THREAD}/checkpoints", threads.checkpoints, "read", own_thread),
+    Route("GET", f"{THREAD}/checkpoints", threads.checkpoints, "read", "its thread"),
     Route("GET", f"{THREAD}/state", threads.state, "read"),
     Route("POST", f"{THREAD}/state", threads.edit, "run"),
     Route("POST", WEBHOOKS, webhooks.create, "deploy"),
@@ -117,6 +112,16 @@ ROUTES = (
     Route("GET", "/v1/audit/head", audit.head, "admin"),
     Route("POST", "/v1/audit/seal", audit.seal, "admin"),
     Route("GET", "/v1/audit/verify", audit.verification, "admin"),
+    Route("POST", "/v1/tables", tables.create, "deploy", narrows=True),
+    Route("GET", "/v1/tables", tables.listing, "read", "tables", narrows=True),
+    Route("GET", TABLE, tables.get, "read", "tables"),
+    Route("PATCH", TABLE, tables.patch, "deploy"),
+    Route("DELETE", TABLE, tables.delete, "deploy"),
+    Route("POST", f"{TABLE}/rows", rows.create, "run", "tables"),
+    Route("GET", f"{TABLE}/rows", rows.listing, "read", "tables"),
+    Route("GET", f"{TABLE}/rows/{{row_id}}", rows.get, "read", "tables"),
+    Route("PATCH", f"{TABLE}/rows/{{row_id}}", rows.patch, "run", "tables"),
+    Route("DELETE", f"{TABLE}/rows/{{row_id}}", rows.delete, "run", "tables"),
     Route("POST", "/v1/api-keys", keys.create, "admin"),
     Route("GET", "/v1/api-keys", keys.listing, "admin"),
     Route("DELETE", "/v1/api-keys/{key_id}", keys.revoke, "admin"),
@@ -132,12 +137,16 @@ def build(service: Service) -> web.Application:
     application[server.DESCRIPTION] = description()
     application[incoming.TOKENS] = Buckets(incoming.EACH_TOKEN)
     for route in ROUTES:
-        handler: Handler = route.handler if route.scope is None else guarded(route.handler, route.scope, route.reach)
+        handler: Handler = route.handler if route.scope is None else _guarded(route, route.scope)
         application.router.add_route(route.method, route.path, handler, expect_handler=refuse_expectation)
     application.on_response_prepare.append(sign)
     application.cleanup_ctx.append(metrics.counting)
     application.on_shutdown.append(end_streams)
     return application
+
+
+def _guarded(route: Route, scope: Scope) -> Handler:
+    return guarded(route.handler, scope, route.of_runs, route.narrows)
 
 
 def description() -> server.Description:

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from crewship.nesting import DEEPEST, too_deep
 from domain.access import Scope
+from domain.column import WantedColumn
 from domain.deployment import ENVIRONMENTS, Environment
 from domain.errors import BadRequest, TooLarge
 from domain.run import Repeated
@@ -113,12 +114,30 @@ class EditState(msgspec.Struct, frozen=True, kw_only=True):
     environment: Environment = "production"
 
 
+class CreateTable(msgspec.Struct, frozen=True, kw_only=True):
+    """POST /v1/tables"""
+
+    name: str
+    columns: list[WantedColumn]
+    description: str | None = None
+    deployment_id: str | None = None
+
+
+class PatchTable(msgspec.Struct, frozen=True, kw_only=True):
+    """PATCH /v1/tables/{table}"""
+
+    name: str | msgspec.UnsetType = msgspec.UNSET
+    description: str | msgspec.UnsetType | None = msgspec.UNSET
+    columns: list[WantedColumn] | msgspec.UnsetType = msgspec.UNSET
+
+
 class CreateKey(msgspec.Struct, frozen=True, kw_only=True):
     """POST /v1/api-keys"""
 
     name: str
     scopes: list[Scope]
     expires_at: datetime | None = None
+    deployment_ids: list[str] = []
 
 
 class CreateWebhook(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from aiohttp import web
 from crewship.api.bodies import CreateDeployment, Promote, RollBack, SetVariables, body, environment, paging
 from crewship.api.context import SERVICE, author, fresh_views
 from crewship.api.middleware import answer
+from crewship.api.reach import bound_to, how_many
 from crewship.api.repeats import repeatable
 from crewship.commands import deployments as commands
 from crewship.views import Views
@@ -16,6 +17,7 @@ from domain.errors import BadRequest, NotFound, Unavailable
 from domain.manifest import parse
 from projections import deployments as view
 from projections import runs as runs_view
+from projections.projection import within
 
 CHUNK = 256 * 1024
 STALLED_SECONDS = 60.0
@@ -33,7 +35,9 @@ async def listing(request: web.Request) -> web.Response:
     """GET /v1/deployments: deployments, newest first."""
     views = await fresh_views(request)
     filters = {"name": request.query["name"]} if "name" in request.query else {}
-    rows = await views.rows(view.listing(tuple(filters)), **filters, **paging(request))
+    bound = bound_to(request)
+    statement = view.listing(tuple(filters), how_many(bound))
+    rows = await views.rows(statement, **filters, **within(bound), **paging(request))
     live = await views.rows(view.ALL_LIVE) if rows else []
     return answer({"deployments": [view.public(row, live) for row in rows]})
 

@@ -1,6 +1,9 @@
 """What each handler in the table of routes takes and gives: one line a route, in the table's order."""
 
 from collections.abc import Mapping
+from typing import Annotated, Any
+
+import msgspec
 
 from crewship.api import (
     audit,
@@ -9,9 +12,11 @@ from crewship.api import (
     incoming,
     keys,
     metrics,
+    rows,
     runs,
     server,
     shapes,
+    tables,
     threads,
     webhook_shapes,
     webhooks,
@@ -22,9 +27,11 @@ from crewship.api.bodies import (
     CreateDeployment,
     CreateKey,
     CreateRun,
+    CreateTable,
     CreateThread,
     CreateWebhook,
     EditState,
+    PatchTable,
     PatchThread,
     Promote,
     RerunRun,
@@ -49,8 +56,10 @@ from crewship.api.describing import (
     text,
     whole,
 )
+from crewship.api.filters import LAST_POSITION
 from crewship.api.middleware import Handler
 from crewship.eventlog import Verified
+from domain.row import MOST_AT_ONCE
 
 NAME = text("name", "The deployment of that name alone.")
 OF = text("deployment_id", "Of that deployment alone, by its id or name.")
@@ -68,6 +77,10 @@ CHECKPOINT = text("checkpoint_id", "The checkpoint; else the newest.")
 DIRECTION = choice("direction", "Those alone.", *webhooks.DIRECTIONS)
 HOW = choice("status", "In that status alone.", *webhooks.STATUSES)
 OF_RUN = text("run_id", "About that run alone.")
+NAMED = text("name", "The table of that name alone.")
+SORT = text("sort", "Columns with commas between, - before one for descending; or _meta.created_at, _meta.updated_at.")
+BEHIND = whole("after", "Go on behind that row: `next_after` of the page before.", 0, 0, LAST_POSITION)
+ROW_OR_ROWS = dict[str, Any] | Annotated[list[dict[str, Any]], msgspec.Meta(min_length=1, max_length=MOST_AT_ONCE)]
 NO_MORE = ((204, None),)
 OF_A_FILE = ((206, BYTES), (304, None), (412, None), (416, shapes.Error))
 HARMLESS = "Open to everybody: it tells nothing about anybody."
@@ -150,6 +163,16 @@ ABOUT: Mapping[Handler, About] = {
     audit.head: gives(shapes.AuditHead),
     audit.seal: gives(shapes.AuditHead),
     audit.verification: gives(Verified, query=(AFTER, PINNED)),
+    tables.create: gives(shapes.Table, takes=CreateTable, status=201, creates=True),
+    tables.listing: gives(shapes.Tables, query=(OF, NAMED, *PAGE)),
+    tables.get: gives(shapes.Table),
+    tables.patch: gives(shapes.Table, takes=PatchTable, also=((202, shapes.Table),)),
+    tables.delete: empties(),
+    rows.create: gives(shapes.NewRows, takes=ROW_OR_ROWS, status=201, creates=True),
+    rows.listing: gives(shapes.TableRows, query=(SORT, BEHIND, *PAGE)),
+    rows.get: gives(shapes.TableRow),
+    rows.patch: gives(shapes.TableRow, takes=dict[str, Any]),
+    rows.delete: empties(),
     keys.create: gives(shapes.NewKey, takes=CreateKey, status=201, creates=True),
     keys.listing: gives(shapes.Keys, query=PAGE),
     keys.revoke: empties(),

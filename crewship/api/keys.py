@@ -5,6 +5,7 @@ from aiohttp import web
 from crewship.api.bodies import CreateKey, body, paging
 from crewship.api.context import SERVICE, author, fresh_views
 from crewship.api.middleware import answer
+from crewship.api.reach import deployment_of
 from crewship.api.repeats import repeatable
 from crewship.commands import keys as commands
 from projections import access as view
@@ -13,13 +14,18 @@ from projections import access as view
 async def create(request: web.Request) -> web.Response:
     """POST /v1/api-keys: the key itself is in this answer and nowhere else.
 
-    A repetition under the same Idempotency-Key is a 409 that names the key which the first one made.
+    A key that is bound to deployments sees what is theirs, and nothing else is there for it. A repetition under the
+    same Idempotency-Key is a 409 that names the key which the first one made.
     """
     wanted = await body(request, CreateKey)
     log = request.app[SERVICE].log
-    key_id, key = await commands.create(
-        log, wanted.name, wanted.scopes, wanted.expires_at, author(request), repeatable(request, wanted)
+    asked = commands.NewKey(
+        name=wanted.name,
+        scopes=wanted.scopes,
+        expires_at=wanted.expires_at,
+        deployment_ids=[(await deployment_of(request, reference)).id for reference in wanted.deployment_ids],
     )
+    key_id, key = await commands.create(log, asked, author(request), repeatable(request, wanted))
     views = await fresh_views(request)
     row = await views.row(view.GET, id=key_id)
     return answer({**(view.public(row) if row else {"id": key_id}), "key": key}, 201)

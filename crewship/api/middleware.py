@@ -10,9 +10,10 @@ import structlog
 from aiohttp import web
 
 from crewship import ids
+from crewship.api import reach
 from crewship.api.context import POSITION_HEADER, PRINCIPAL, REQUEST_ID, SERVICE, STARTED
 from crewship.api.limits import DOORKEEPER, Left
-from crewship.commands.keys import Principal
+from crewship.api.reach import RunReach
 from crewship.eventlog import StreamMoved
 from domain.errors import BadRequest, Conflict, DomainError, Forbidden, RateLimited, Unauthorized
 
@@ -164,22 +165,8 @@ def refuse_where_only_runs_may(request: web.Request) -> None:
         raise Forbidden("This address is for the keys of runs alone")
 
 
-Reach = Callable[[web.Request, Principal], bool]
-"""Whether a request stays within what the key of a run may see."""
-
-
-def own_run(request: web.Request, principal: Principal) -> bool:
-    """What lies below the run itself."""
-    return request.match_info.get("run_id") == principal.run_id
-
-
-def own_thread(request: web.Request, principal: Principal) -> bool:
-    """What lies below the run's thread."""
-    return principal.thread_id is not None and request.match_info.get("thread_id") == principal.thread_id
-
-
-def guarded(handler: Handler, scope: str, reach: Reach = own_run) -> Handler:
-    """A handler that only a key with this scope reaches, and a run's own key where `reach` allows it."""
+def guarded(handler: Handler, scope: str, of_runs: RunReach = "itself", narrows: bool = False) -> Handler:
+    """A handler that only a key with this scope reaches, and keys of runs and bound ones as reach.py says."""
 
     async def check(request: web.Request) -> web.StreamResponse:
         kind, _, key = request.headers.get("Authorization", "").partition(" ")
@@ -188,10 +175,7 @@ def guarded(handler: Handler, scope: str, reach: Reach = own_run) -> Handler:
         principal = await request.app[DOORKEEPER].authenticate(request, key.strip())
         if principal.run_id is None:
             refuse_where_only_runs_may(request)
-        if scope not in principal.scopes:
-            raise Forbidden(f"This API key lacks the scope {scope}")
-        if principal.run_id is not None and not reach(request, principal):
-            raise Forbidden("A run's key reaches that run alone")
+        await reach.check(request, principal, scope, of_runs, narrows)
         request[PRINCIPAL] = principal
         _count(request)
         return await handler(request)

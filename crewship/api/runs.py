@@ -11,9 +11,9 @@ from aiohttp import web
 from crewship.api.bodies import CreateRun, RerunRun, body, check_size, number, paging
 from crewship.api.context import SERVICE, Service, author, fresh_views
 from crewship.api.middleware import answer
+from crewship.api.reach import bound_to, deployment_of, how_many, reachable
 from crewship.api.repeats import idempotency
 from crewship.blobs import BlobStore
-from crewship.commands import deployments as deployment_commands
 from crewship.commands import reruns
 from crewship.commands import runs as commands
 from domain.deployment import ENVIRONMENTS
@@ -21,7 +21,7 @@ from domain.errors import BadRequest, NotFound, Unavailable
 from domain.run import Run
 from projections import artifacts as artifacts_view
 from projections import runs as view
-from projections.projection import Row, from_json
+from projections.projection import Row, from_json, within
 
 LONGEST_WAIT_SECONDS = 120
 CANCEL_WAIT_SECONDS = 30.0
@@ -38,7 +38,7 @@ async def create(request: web.Request) -> web.Response:
         raise BadRequest("deployment_id is required")
     check_size("input", wanted.input)
     order = commands.Order(
-        deployment=wanted.deployment_id,
+        deployment=await reachable(request, wanted.deployment_id),
         environment=wanted.environment,
         input=wanted.input or {},
         idempotency=idempotency(request, msgspec.json.encode(wanted, order="deterministic")),
@@ -73,9 +73,10 @@ async def listing(request: web.Request) -> web.Response:
         raise BadRequest(f"environment: expected one of {', '.join(ENVIRONMENTS)}")
     reference = filters.get("deployment_id")
     if reference is not None and not reference.startswith("dep_"):
-        deployment, _ = await deployment_commands.find(request.app[SERVICE].log, reference)
-        filters["deployment_id"] = deployment.id
-    rows = await views.rows(view.listing(tuple(filters)), **filters, **paging(request))
+        filters["deployment_id"] = (await deployment_of(request, reference)).id
+    bound = bound_to(request)
+    statement = view.listing(tuple(filters), how_many(bound))
+    rows = await views.rows(statement, **filters, **within(bound), **paging(request))
     return answer({"runs": [view.public(row) for row in rows]})
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from domain.access import Scope
+from domain.column import ColumnType
 from domain.deployment import Environment
 
 Code = Literal[
@@ -81,6 +82,63 @@ class Deployments(msgspec.Struct):
     """Deployments, newest first."""
 
     deployments: list[Deployment]
+
+
+class Column(msgspec.Struct, kw_only=True):
+    """A column of a table."""
+
+    name: str
+    type: ColumnType
+    required: bool
+
+
+class Table(msgspec.Struct, kw_only=True):
+    """Rows of typed columns. `pending_columns` were asked for; its rows are being looked at."""
+
+    id: str
+    name: str
+    description: str | None
+    deployment_id: str | None
+    columns: list[Column]
+    pending_columns: list[Column] | None
+    row_count: int
+    created_at: str
+    updated_at: str
+
+
+class Tables(msgspec.Struct):
+    """Tables, newest first."""
+
+    tables: list[Table]
+
+
+class RowMeta(msgspec.Struct, kw_only=True):
+    """Who wrote a row, and when: `api:<key name>`, `run:<run id>` or `console:<user>`."""
+
+    created_at: str
+    created_by: str
+    updated_at: str
+    updated_by: str
+
+
+class TableRow(msgspec.Struct, kw_only=True, rename={"meta": "_meta"}):
+    """A row; the table's columns stand beside these fields."""
+
+    id: str
+    meta: RowMeta
+
+
+class TableRows(msgspec.Struct):
+    """Rows. `next_after`, if there may be more in the order of creation, is the next page's `after`."""
+
+    rows: list[TableRow]
+    next_after: int | None
+
+
+class NewRows(msgspec.Struct):
+    """The rows that were kept, in the order in which they came. For a row that came alone the answer is that row."""
+
+    rows: list[TableRow]
 
 
 class Version(msgspec.Struct, kw_only=True):
@@ -275,11 +333,12 @@ class SavedCheckpoints(msgspec.Struct):
 
 
 class Key(msgspec.Struct, kw_only=True):
-    """An API key, without what it opens with."""
+    """An API key, without what it opens with. Bound to no deployment it reaches all of them."""
 
     id: str
     name: str
     scopes: list[Scope]
+    deployment_ids: list[str]
     created_at: str
     expires_at: str | None
     last_used_at: str | None

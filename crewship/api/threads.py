@@ -21,11 +21,11 @@ from crewship.api.bodies import (
 )
 from crewship.api.context import SERVICE, author, fresh_views
 from crewship.api.middleware import answer
+from crewship.api.reach import deployment_of, reachable
 from crewship.api.repeats import idempotency, repeatable
 from crewship.api.runs import ended
 from crewship.blobs import BlobStore
 from crewship.commands import checkpoints as checkpoint_commands
-from crewship.commands import deployments as deployment_commands
 from crewship.commands import runs as run_commands
 from crewship.commands import threads as commands
 from crewship.commands.threads import Turn
@@ -49,7 +49,7 @@ async def create(request: web.Request) -> web.Response:
     thread_id = await commands.create(
         service.log,
         service.blobs,
-        wanted.deployment_id,
+        await reachable(request, wanted.deployment_id),
         wanted.metadata or {},
         wanted.values or {},
         author(request),
@@ -64,7 +64,7 @@ async def listing(request: web.Request) -> web.Response:
     reference = request.query.get("deployment_id")
     if not reference:
         raise BadRequest("deployment_id is required")
-    deployment, _ = await deployment_commands.find(request.app[SERVICE].log, reference)
+    deployment = await deployment_of(request, reference)
     filters = {"deployment_id": deployment.id}
     if (status := request.query.get("status")) is not None:
         if status not in STATUSES:

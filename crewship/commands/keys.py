@@ -26,12 +26,20 @@ RUN_PREFIX = "csr"
 
 
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
-    """Who makes a request: what the log names them, and what they may do. A run may only see itself and its thread."""
+    """Who makes a request: what the log names them, what they may do, and, unless None, of which deployments alone.
+
+    A run may only see itself, its thread, and rows of tables.
+    """
 
     actor: str
     scopes: frozenset[Scope]
     run_id: str | None = None
     thread_id: str | None = None
+    deployment_ids: frozenset[str] | None = None
+
+    def sees(self, deployment_id: str) -> bool:
+        """Whether what is that deployment's is there for them."""
+        return self.deployment_ids is None or deployment_id in self.deployment_ids
 
 
 class Keys:
@@ -67,7 +75,7 @@ class Keys:
         now = clock.now()
         rules.check(key, now)
         await self._note_use(key.id, now, address)
-        return Principal(actor=f"key:{key.id}", scopes=key.scopes)
+        return Principal(actor=f"key:{key.id}", scopes=key.scopes, deployment_ids=key.deployment_ids)
 
     async def _by_run_key(self, rest: str) -> Principal:
         run_id, _, proof = rest.rpartition("_")
@@ -76,7 +84,13 @@ class Keys:
         run, _ = await self._log.load(run_id, run_rules.evolve)
         if run is None or run.finished:
             raise Unauthorized("This key ended with its run")
-        return Principal(actor=f"run:{run_id}", scopes=IMPLIED["read"], run_id=run_id, thread_id=run.thread_id)
+        return Principal(
+            actor=f"run:{run_id}",
+            scopes=IMPLIED["read"],
+            run_id=run_id,
+            thread_id=run.thread_id,
+            deployment_ids=frozenset({run.deployment_id}),
+        )
 
     def of_run(self, run_id: str) -> str:
         """The key that a run's own code gets."""
@@ -106,11 +120,18 @@ class Keys:
             self._noted.pop(key_id, None)  # noted by the next use
 
 
+class NewKey(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody asks for. With `deployment_ids` the key is bound to these deployments."""
+
+    name: str
+    scopes: list[Scope]
+    expires_at: datetime | None = None
+    deployment_ids: list[str] = []
+
+
 async def create(
     log: EventLog,
-    name: str,
-    scopes: list[Scope],
-    expires_at: datetime | None,
+    wanted: NewKey,
     author: Author,
     idempotency: Idempotency | None = None,
 ) -> tuple[str, str]:
@@ -122,7 +143,9 @@ async def create(
         raise Conflict("This request made an API key already, which was shown then and cannot be again", id=earlier)
     key_id = ids.new("key")
     secret = ids.random_text(SECRET_CHARACTERS)
-    created = rules.create(key_id, name, scopes, _hash(secret), expires_at, clock.now())
+    created = rules.create(
+        key_id, wanted.name, wanted.scopes, _hash(secret), wanted.expires_at, clock.now(), wanted.deployment_ids
+    )
     try:
         await log.append(Change(key_id, 0, created), *making(idempotency, key_id), author=author)
     except StreamMoved:

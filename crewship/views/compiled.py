@@ -1,5 +1,6 @@
 """Statements of the projections as one database's text, compiled once each."""
 
+from collections import OrderedDict
 from typing import Any
 
 from sqlalchemy.engine.interfaces import Dialect
@@ -8,13 +9,15 @@ from sqlalchemy.sql.base import Executable
 
 from projections.projection import Projection
 
+MOST_TEXTS = 1_000
+
 
 class Compiled:
-    """The texts for one dialect. Projections hold a fixed set of statements, so the table of them is bounded."""
+    """The texts for one dialect; of the statements that users put together, those that were last asked for."""
 
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
-        self._texts: dict[Executable, tuple[str, dict[str, Any]]] = {}
+        self._texts: OrderedDict[Executable, tuple[str, dict[str, Any]]] = OrderedDict()
 
     def text(self, statement: Executable) -> tuple[str, dict[str, Any]]:
         """The statement's text, and the values that it brings itself."""
@@ -22,6 +25,9 @@ class Compiled:
         if known is None:
             compiled = statement.compile(dialect=self._dialect)  # type: ignore[attr-defined]  # every Core statement has it
             known = self._texts[statement] = (str(compiled), dict(compiled.params))
+            if len(self._texts) > MOST_TEXTS:
+                self._texts.popitem(last=False)
+        self._texts.move_to_end(statement)
         return known
 
     def create(self, projections: tuple[Projection, ...]) -> list[str]:

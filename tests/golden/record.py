@@ -25,6 +25,7 @@ from projections import ALL
 from tests.golden.history_attempts import attempts
 from tests.golden.history_audit import audit
 from tests.golden.history_repeats import repeats
+from tests.golden.history_tables import tables
 from tests.golden.history_webhooks import webhooks
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
@@ -90,6 +91,7 @@ def history() -> list[Change]:
                 deployment.DeploymentDeleted(deployment_id="dep_2", name="gone"),
             ],
         ),
+        *tables(),
         Change("name:gone", 0, [name.NameClaimed(name="gone", deployment_id="dep_2"), name.NameReleased(name="gone")]),
     ]
 
