@@ -1,0 +1,1 @@
+"""Ten times what a server can take: what it refuses, how much memory it costs, and whether it still answers."""
