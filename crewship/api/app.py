@@ -20,6 +20,7 @@ from crewship.api import (
     server,
     tables,
     threads,
+    views,
     webhooks,
 )
 from crewship.api.bodies import LARGEST_BODY
@@ -122,6 +123,8 @@ ROUTES = (
     Route("GET", f"{TABLE}/rows/{{row_id}}", rows.get, "read", "tables"),
     Route("PATCH", f"{TABLE}/rows/{{row_id}}", rows.patch, "run", "tables"),
     Route("DELETE", f"{TABLE}/rows/{{row_id}}", rows.delete, "run", "tables"),
+    Route("GET", "/v1/views", views.get, "admin"),
+    Route("POST", "/v1/views/rebuild", views.rebuild, "admin"),
     Route("POST", "/v1/api-keys", keys.create, "admin"),
     Route("GET", "/v1/api-keys", keys.listing, "admin"),
     Route("DELETE", "/v1/api-keys/{key_id}", keys.revoke, "admin"),

@@ -354,35 +354,3 @@ class Keys(msgspec.Struct):
     """API keys, newest first."""
 
     api_keys: list[Key]
-
-
-class LogEntry(msgspec.Struct, kw_only=True):
-    """An event of the log: who did what, when, from where. `sealed` names fields of it that are not shown."""
-
-    id: str
-    type: str
-    stream: str
-    version: int
-    timestamp: str
-    actor: str
-    address: str | None
-    request_id: str | None
-    cause: str | None
-    data: dict[str, Any]
-    sealed: list[str]
-
-
-class LogPage(msgspec.Struct):
-    """Events in the log's order. `next_after` goes on; at the log's end it stays where it was."""
-
-    events: list[LogEntry]
-    next_after: int
-
-
-class AuditHead(msgspec.Struct):
-    """The end of the chain of seals: the position that it reaches, its root, both as one text; the newest position."""
-
-    position: int
-    root: str
-    head: str
-    newest: int

@@ -23,7 +23,9 @@ MAXIMUM_LINE = 4_096  # characters
 
 _CREDENTIALS = re.compile(r"://[^/\s@]+@")
 _ERROR = re.compile(r"^\s*(error\b|\u00d7)", re.IGNORECASE)
-_NPM_ERROR = re.compile(r"npm (?:error|ERR!) (?!code |A complete log|For a full report|errno |syscall )(?:[0-9]+ +)?(\S{2,}.*)")
+_NPM_ERROR = re.compile(
+    r"npm (?:error|ERR!) (?!code |A complete log|For a full report|errno |syscall )(?:[0-9]+ +)?(\S{2,}.*)"
+)
 _DRAWING = re.compile(r"[\s│├╰─▶\u00d7]+")
 
 # What of the server's environment a build may know: where packages come from, and whom TLS trusts.

@@ -1,5 +1,5 @@
 """Views: what the projections made of the log, in a database of their own. Delete them and they come back."""
 
-from crewship.views.runner import Views, ViewStore
+from crewship.views.runner import Renewal, Views, ViewStore
 
-__all__ = ["ViewStore", "Views"]
+__all__ = ["Renewal", "ViewStore", "Views"]

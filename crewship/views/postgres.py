@@ -22,11 +22,18 @@ CURSOR = "CREATE TABLE IF NOT EXISTS view_cursor (fingerprint text NOT NULL, pos
 class PostgresViews:
     """The views of one installation in PostgreSQL. Text with NUL, which PostgreSQL cannot hold, gets U+FFFD instead."""
 
-    def __init__(self, url: str, schema: str = "crewship_views") -> None:
-        self._schema = schema
+    def __init__(self, url: str, schema: str = "crewship_views", *, beside: bool = False) -> None:
+        self._url = url
+        self._home = schema
+        self._beside = beside
+        self._schema = f"{schema}_building" if beside else schema
         self._compiled = Compiled(dialect.dialect())  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
-        self._pool: AsyncConnectionPool[AsyncConnection[dict[str, Any]]] = AsyncConnectionPool(
-            url,
+        self._pool = self._made_pool()
+        self._building: AsyncConnection[Any] | None = None
+
+    def _made_pool(self) -> "AsyncConnectionPool[AsyncConnection[dict[str, Any]]]":
+        return AsyncConnectionPool(
+            self._url,
             min_size=2,
             max_size=6,
             open=False,
@@ -44,6 +51,8 @@ class PostgresViews:
         """Make what is missing; everything anew if it was made by other projections. Returns the cursor."""
         self._projections = projections
         self._fingerprint = fingerprint
+        if self._beside:
+            await self._begin_building()
         await self._pool.open(wait=True, timeout=30)
         async with self._pool.connection() as connection:
             await connection.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(Identifier(self._schema)))
@@ -58,6 +67,50 @@ class PostgresViews:
     async def close(self) -> None:
         """Let go of the database."""
         await self._pool.close()
+        await self._done_building()
+
+    def beside(self) -> "PostgresViews":
+        """A schema beside this one, to take its name."""
+        return PostgresViews(self._url, self._home, beside=True)
+
+    async def _begin_building(self) -> None:
+        """Of several servers one builds at a time: it holds a lock for as long as its connection lives."""
+        self._building = await AsyncConnection.connect(self._url, autocommit=True)
+        cursor = await self._building.execute("SELECT pg_try_advisory_lock(hashtext(%s))", (self._schema,))
+        if not (found := await cursor.fetchone()) or not found[0]:
+            await self._done_building()
+            raise Unavailable("Another server is making the views anew")
+        await self._building.execute(SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(Identifier(self._schema)))
+
+    async def settle(self) -> None:
+        """Take the name of the schema that was read until now; those who read by that name read here from then on."""
+        await self._pool.close()
+        names = {
+            "home": Identifier(self._home),
+            "old": Identifier(f"{self._home}_old"),
+            "new": Identifier(self._schema),
+        }
+        async with await AsyncConnection.connect(self._url) as connection:
+            await connection.execute(SQL("DROP SCHEMA IF EXISTS {old} CASCADE").format(**names))
+            await connection.execute(SQL("ALTER SCHEMA {home} RENAME TO {old}").format(**names))
+            await connection.execute(SQL("ALTER SCHEMA {new} RENAME TO {home}").format(**names))
+        self._schema = self._home
+        self._pool = self._made_pool()
+        await self._pool.open(wait=True, timeout=30)
+        await self._done_building()
+
+    async def _done_building(self) -> None:
+        if self._building:
+            await self._building.close()
+            self._building = None
+
+    async def remove(self) -> None:
+        """Let go, and drop what lies beside."""
+        await self._pool.close()
+        async with await AsyncConnection.connect(self._url) as connection:
+            for name in (f"{self._home}_old", *((f"{self._home}_building",) if self._building else ())):
+                await connection.execute(SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(Identifier(name)))
+        await self._done_building()
 
     async def reset(self) -> None:
         """Empty all views and put the cursor at the beginning."""

@@ -2,13 +2,17 @@
 
 import asyncio
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Protocol
+from datetime import datetime
+from typing import Any, Literal, Protocol
 
+import msgspec
 import structlog
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.base import Executable
 
+from crewship import clock
 from crewship.eventlog import EventLog
 from crewship.views.compiled import Compiled
 from domain.errors import Unavailable
@@ -16,6 +20,9 @@ from projections import ALL
 from projections.projection import Projection, Write
 
 BATCH = 2_000
+RENEWAL_BATCH = 250
+"""Few, so that requests get their turn in between."""
+LONGEST_READ_SECONDS = 60.0
 KEEP_CURSOR_EVERY = 5_000
 RETRY_SECONDS = 1.0
 
@@ -37,6 +44,18 @@ class ViewStore(Protocol):
         """Empty all views and put the cursor at the beginning."""
         ...
 
+    def beside(self) -> "ViewStore":
+        """A store for the same views beside this one; what is opened there is empty."""
+        ...
+
+    async def settle(self) -> None:
+        """From a store beside another, become the one that every start opens."""
+        ...
+
+    async def remove(self) -> None:
+        """Let go, and delete what lies beside the one that every start opens."""
+        ...
+
     async def apply(self, writes: Sequence[Write], cursor: int) -> None:
         """Apply the writes in order and move the cursor, in one transaction."""
         ...
@@ -53,6 +72,17 @@ def fingerprint(projections: tuple[Projection, ...]) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
+class Renewal(msgspec.Struct, kw_only=True):
+    """How far views are that are made anew beside those that serve."""
+
+    state: Literal["running", "done", "failed"] = "running"
+    started_at: datetime
+    finished_at: datetime | None = None
+    events: int = 0
+    position: int = 0
+    error: str | None = None
+
+
 class Views:
     """The views of one installation, following its log."""
 
@@ -63,6 +93,12 @@ class Views:
         self._moved = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
         self._kept = 0
+        self._turn = asyncio.Lock()
+        self._reading: Counter[ViewStore] = Counter()
+        self._left = asyncio.Event()
+        self._renewing: asyncio.Task[None] | None = None
+        self.renewal: Renewal | None = None
+        """The last renewal, if there was one."""
         self.position = 0
 
     async def open(self) -> None:
@@ -77,9 +113,9 @@ class Views:
 
     async def close(self) -> None:
         """Stop following; what was read is kept."""
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        for task in filter(None, (self._renewing, self._task)):
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
         await self._keep([], force=True)
         await self._store.close()
 
@@ -106,11 +142,67 @@ class Views:
 
     async def rows(self, statement: Executable, **values: Any) -> list[dict[str, Any]]:
         """The rows of a query."""
-        return await self._store.rows(statement, values)
+        store = self._store
+        self._reading[store] += 1
+        try:
+            return await store.rows(statement, values)
+        finally:
+            self._reading[store] -= 1
+            self._left.set()
 
     async def row(self, statement: Executable, **values: Any) -> dict[str, Any] | None:
         """The first row of a query, if there is one."""
-        return next(iter(await self._store.rows(statement, values)), None)
+        return next(iter(await self.rows(statement, **values)), None)
+
+    def renew(self) -> Renewal:
+        """Begin to make the views anew beside those that serve, unless that is under way; says how far it is.
+
+        The old ones serve until the new ones are as far; readers of either see the same.
+        """
+        if self.renewal is None or self._renewing is None or self._renewing.done():
+            self.renewal = Renewal(started_at=clock.now())
+            self._renewing = asyncio.create_task(self._renew(self.renewal), name="views renewal")
+        return self.renewal
+
+    async def _renew(self, renewal: Renewal) -> None:
+        old, fresh = self._store, self._store.beside()
+        try:
+            await fresh.open(self._projections, fingerprint(self._projections))
+            await self._fill(fresh, renewal)
+            async with self._turn:
+                await self._fill(fresh, renewal)
+                await fresh.settle()
+                self._store, self._kept = fresh, self.position
+            await self._retire(old)
+            renewal.state = "done"
+        except BaseException as fault:
+            renewal.state, renewal.error = "failed", str(fault) or type(fault).__name__
+            if self._store is old:
+                await fresh.remove()
+            if not isinstance(fault, Exception):
+                raise
+            logger.exception("the views were not made anew; the old ones go on")
+        finally:
+            renewal.finished_at = clock.now()
+
+    async def _fill(self, fresh: ViewStore, renewal: Renewal) -> None:
+        """Bring a fresh store to where the views are, and not beyond."""
+        while renewal.position < self.position:
+            events = await self._log.read(renewal.position, limit=RENEWAL_BATCH)
+            events = [event for event in events if event.position <= self.position]
+            writes = [write for event in events for view in self._projections for write in view.project(event)]
+            await fresh.apply(writes, events[-1].position)
+            renewal.position = events[-1].position
+            renewal.events += len(events)
+
+    async def _retire(self, old: ViewStore) -> None:
+        """Remove a store once nobody reads it any more."""
+        async with asyncio.timeout(LONGEST_READ_SECONDS):
+            while self._reading[old]:
+                self._left.clear()
+                await self._left.wait()
+        del self._reading[old]
+        await old.remove()
 
     async def _catch_up(self) -> int:
         count = 0
@@ -132,10 +224,11 @@ class Views:
     async def _take(self, events: Sequence[Any]) -> None:
         writes = [write for event in events for view in self._projections for write in view.project(event)]
         position = events[-1].position
-        await self._keep(writes, position=position)
-        async with self._moved:
-            self.position = position
-            self._moved.notify_all()
+        async with self._turn:
+            await self._keep(writes, position=position)
+            async with self._moved:
+                self.position = position
+                self._moved.notify_all()
 
     async def _keep(self, writes: Sequence[Write], position: int | None = None, force: bool = False) -> None:
         """Store what changed. A cursor alone is stored now and then: reading on from an older one changes nothing."""

@@ -1,5 +1,6 @@
 """Views in one SQLite file, written by one connection and read by another."""
 
+import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from itertools import groupby
@@ -44,7 +45,10 @@ async def connect(path: Path) -> Batched:
 class SqliteViews:
     """The views of one installation in an SQLite file. What the file loses, the log gives back: it is not synced."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, beside: bool = False) -> None:
+        """`path` is the first such file. One that was made beside it takes its place as `views-1.db` and so on."""
+        self._first = path
+        self._beside = beside
         self._path = path
         self._compiled = Compiled(sqlite.dialect(paramstyle="named"))
 
@@ -52,6 +56,13 @@ class SqliteViews:
         """Make what is missing; everything anew if it was made by other projections. Returns the cursor."""
         self._projections = projections
         self._fingerprint = fingerprint
+        if self._beside:
+            self._path = self._named(".building")
+            _unlink(self._path)
+        else:
+            *former, self._path = self._generations().values()
+            for path in (*former, self._named(".building")):
+                _unlink(path)
         try:
             return await self._open()
         except sqlite3.OperationalError:  # locked, or a disk at fault: nothing that starting over would mend
@@ -62,9 +73,37 @@ class SqliteViews:
                 "the views' file is damaged; the log gives them back", file=str(self._path), fault=str(fault)
             )
             await self.close()
-            for path in self._path.parent.glob(f"{self._path.name}*"):
-                path.unlink()
+            _unlink(self._path)
             return await self._open()
+
+    def _named(self, addition: str) -> Path:
+        return self._first.with_name(f"{self._first.stem}{addition}{self._first.suffix}")
+
+    def _generations(self) -> dict[int, Path]:
+        """The files that once were, or are, the views, by their number; the newest comes last."""
+        found = {0: self._first}
+        for path in self._first.parent.glob(f"{self._first.stem}-*{self._first.suffix}"):
+            number = path.stem.removeprefix(f"{self._first.stem}-")
+            if number.isascii() and number.isdigit():
+                found[int(number)] = path
+        return dict(sorted(found.items()))
+
+    def beside(self) -> "SqliteViews":
+        """A file beside this one, to take its place."""
+        return SqliteViews(self._first, beside=True)
+
+    async def settle(self) -> None:
+        """Become the newest file. Closed for that moment, since SQLite knows a file by its name."""
+        await self.close()
+        target = self._named(f"-{max(self._generations()) + 1}")
+        os.replace(self._path, target)
+        self._path = target
+        await self._open()
+
+    async def remove(self) -> None:
+        """Let go of the file and delete it."""
+        await self.close()
+        _unlink(self._path)
 
     async def _open(self) -> int:
         self._writing = await connect(self._path)
@@ -119,6 +158,12 @@ class SqliteViews:
         """The rows of a query."""
         sql, own = self._compiled.text(statement)
         return [dict(row) for row in await self._reading.execute_fetchall(sql, {**own, **values})]
+
+
+def _unlink(path: Path) -> None:
+    """Delete a database, with what SQLite keeps beside it."""
+    for end in ("", "-wal", "-shm", "-journal"):
+        path.with_name(f"{path.name}{end}").unlink(missing_ok=True)
 
 
 def _whole(db: sqlite3.Connection, work: Callable[[sqlite3.Connection], None]) -> None:

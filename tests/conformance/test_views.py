@@ -1,5 +1,6 @@
 """What holds for views, whatever database they lie in."""
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -37,6 +38,14 @@ class Place:
 
     def store(self) -> ViewStore:
         return PostgresViews(self._url) if self._url else SqliteViews(self._folder / "views.db")
+
+    def leftovers(self) -> list[str]:
+        """What lies beside the views that a start opens."""
+        if self._url:
+            with psycopg.connect(self._url) as connection:
+                query = "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'crewship_views_%'"
+                return [name for (name,) in connection.execute(query)]
+        return [path.name for path in sorted(self._folder.glob("views*.db"))][:-1]
 
     async def views(self, projections: tuple[Projection, ...] = ALL) -> Views:
         views = Views(self.store(), self.log, projections)
@@ -148,3 +157,49 @@ async def test_text_that_a_database_cannot_hold_breaks_nothing(place: Place):
     assert row is not None
     assert row["error_message"] in ("a\0b", "a\ufffdb")
     await views.close()
+
+
+async def test_views_are_renewed_while_events_come_and_readers_read(place: Place):
+    views = await place.views()
+    await write_history(place.log)
+    await views.reached(place.log.appended, 10)
+    query = runs_view.listing(())
+    expected = await views.rows(query, limit=1000, offset=0)
+    written = 0
+    views.renew()
+    while (views.renewal is None or views.renewal.state == "running") and written < 500:
+        written += 1
+        await place.log.append(
+            *run_of(f"run_z{written}", RunFailed(run_id=f"run_z{written}", reason="lost")), author=AUTHOR
+        )
+        seen = await views.rows(query, limit=1000, offset=0)
+        assert seen[-len(expected) :] == expected
+    assert (views.renewal.state, views.renewal.error) == ("done", None)
+    assert written
+    await views.reached(place.log.appended, 10)
+    after = await dump(views)
+    await views.close()
+    again = await place.views()
+    assert again.position == place.log.head
+    assert await dump(again) == after
+    await again.rebuild()
+    assert await dump(again) == after, "what was renewed under load is what the log says"
+    assert place.leftovers() == []
+    await again.close()
+
+
+async def test_views_can_be_renewed_again_and_again(place: Place):
+    views = await place.views()
+    await write_history(place.log)
+    await views.reached(place.log.appended, 10)
+    before = await dump(views)
+    for _ in range(3):
+        renewal = views.renew()
+        assert views.renew() is renewal, "one at a time"
+        async with asyncio.timeout(30):
+            while renewal.state == "running":
+                await views.rows(runs_view.listing(()), limit=1, offset=0)
+        assert renewal.error is None
+        assert await dump(views) == before
+    await views.close()
+    assert place.leftovers() == []

@@ -81,3 +81,24 @@ def test_what_is_no_data_folder_is_said_so(tmp_path: Path):
     said = crewship("audit", "verify", "--data", str(tmp_path), code=2).stderr
     assert "there is no log.db" in said.lower()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_running_server_makes_its_views_anew_and_answers_all_the_while(server: ServerProcess, api: Api):
+    done = api.run("probe", ["print", "hello"])["id"]
+    paths = (f"/v1/runs/{done}", f"/v1/runs/{done}/events", "/v1/deployments/probe", "/v1/api-keys")
+    before = {path: api.client.get(path).content for path in paths}
+    command = subprocess.Popen(
+        [CREWSHIP, "views", "rebuild", "--json"],
+        env={**os.environ, "CREWSHIP_URL": server.url, "CREWSHIP_API_KEY": ADMIN_KEY},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    while command.poll() is None:
+        for path, content in before.items():
+            assert api.client.get(path).content == content
+        api.client.put("/v1/deployments/probe/env", json={"variables": {"WRITTEN_MEANWHILE": "x"}})
+    told = json.loads(command.communicate()[0])
+    assert command.returncode == 0
+    assert told["rebuild"]["state"] == "done"
+    assert {path: api.client.get(path).content for path in paths} == before
+    api.client.delete("/v1/deployments/probe/env/WRITTEN_MEANWHILE")
