@@ -1,6 +1,6 @@
 """A run: one isolated execution of a version."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
@@ -12,6 +12,10 @@ from domain.output import Stored
 Status = Literal["pending", "running", "succeeded", "failed", "canceled"]
 Reason = Literal["error", "timeout", "out_of_memory", "disk_full", "lost", "start_failed", "expired"]
 
+
+RETRIED: frozenset[Reason] = frozenset({"error", "timeout", "out_of_memory", "lost", "start_failed"})
+"""What another attempt may mend. A disk that was filled would be again, and who waited too long is not asked for."""
+LONGEST_BACKOFF = 3600.0
 
 Kind = Literal["run", "edit"]
 Repeated = Literal["same", "active"]
@@ -77,6 +81,19 @@ class RunInterrupted(Event, tag="run.interrupted", frozen=True, kw_only=True):
     interrupts: Sealed[list[Any]] = None
 
 
+class RunRetried(Event, tag="run.retried", frozen=True, kw_only=True):
+    """An attempt failed, and the run waits for another one, in a sandbox of its own and not before a time.
+
+    `attempt` is the number of the next one; `reason` and `error` say how the last one ended.
+    """
+
+    run_id: str
+    attempt: int
+    reason: Reason
+    not_before: datetime
+    error: Sealed[str] = None
+
+
 class RunSucceeded(Event, tag="run.completed", frozen=True, kw_only=True):
     """The entrypoint returned."""
 
@@ -104,7 +121,15 @@ class RunCanceled(Event, tag="run.canceled", frozen=True, kw_only=True):
 
 
 RunEvent = (
-    RunRequested | RunClaimed | RunStarted | CancelRequested | RunInterrupted | RunSucceeded | RunFailed | RunCanceled
+    RunRequested
+    | RunClaimed
+    | RunStarted
+    | CancelRequested
+    | RunInterrupted
+    | RunRetried
+    | RunSucceeded
+    | RunFailed
+    | RunCanceled
 )
 
 
@@ -127,6 +152,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     cancel_requested: bool = False
     server_id: str | None = None
     epoch: int | None = None
+    attempt: int = 1
+    not_before: datetime | None = None
 
     @property
     def finished(self) -> bool:
@@ -161,6 +188,10 @@ def evolve(run: Run | None, event: RunEvent) -> Run:
             return msgspec.structs.replace(run, cancel_requested=True)
         case RunInterrupted():
             return run
+        case RunRetried(attempt=attempt, not_before=not_before):
+            return msgspec.structs.replace(
+                run, status="pending", server_id=None, epoch=None, attempt=attempt, not_before=not_before
+            )
         case RunSucceeded():
             return msgspec.structs.replace(run, status="succeeded", input=None)
         case RunFailed():
@@ -212,6 +243,28 @@ def fail(
     if run.finished:
         return []
     return [RunFailed(run_id=run.id, reason=reason, error=error, stack_trace=stack_trace, duration_ms=duration_ms)]
+
+
+def retry(run: Run, failed: list[RunEvent], attempts: int, backoff: float, at: datetime) -> list[RunEvent]:
+    """What becomes of a run that has failed so: another attempt, where it may have one and could end otherwise.
+
+    Each pause is twice the one before, which is `backoff` seconds at first, and at most an hour.
+    """
+    ends = failed[-1] if failed else None
+    if not isinstance(ends, RunFailed) or ends.reason not in RETRIED:
+        return failed
+    if run.kind != "run" or run.cancel_requested or run.attempt >= attempts:
+        return failed
+    pause = min(backoff * 2 ** (run.attempt - 1), LONGEST_BACKOFF)
+    return [
+        RunRetried(
+            run_id=run.id,
+            attempt=run.attempt + 1,
+            reason=ends.reason,
+            not_before=at + timedelta(seconds=pause),
+            error=ends.error,
+        )
+    ]
 
 
 def stopped(run: Run, at: datetime) -> list[RunEvent]:

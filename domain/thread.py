@@ -64,13 +64,23 @@ class RunTaken(Event, tag="thread.run_started", frozen=True, kw_only=True):
 
 
 class Freed(Event, tag="thread.freed", frozen=True, kw_only=True):
-    """The run that had the thread has ended. A run that left nothing good leaves the thread as it was before it."""
+    """The run that had the thread has ended. A run that left nothing good leaves the thread as it was before it.
+
+    `unusable` says that it could not even start from the thread's state.
+    """
 
     thread_id: str
     run_id: str
     succeeded: bool
     interrupts: Sealed[list[Interrupt]] = None
     interrupted: bool = False
+    unusable: bool = False
+
+
+class Mended(Event, tag="thread.mended", frozen=True, kw_only=True):
+    """The thread has a state again that can be used: somebody set one or went back to one."""
+
+    thread_id: str
 
 
 class ThreadDeleted(Event, tag="thread.deleted", frozen=True, kw_only=True):
@@ -79,7 +89,7 @@ class ThreadDeleted(Event, tag="thread.deleted", frozen=True, kw_only=True):
     thread_id: str
 
 
-ThreadEvent = ThreadCreated | MetadataChanged | RunEnqueued | RunDequeued | RunTaken | Freed | ThreadDeleted
+ThreadEvent = ThreadCreated | MetadataChanged | RunEnqueued | RunDequeued | RunTaken | Freed | Mended | ThreadDeleted
 
 
 class Channel(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,7 +102,8 @@ class Channel(msgspec.Struct, frozen=True, kw_only=True):
 class CheckpointSaved(Event, tag="thread.checkpoint_saved", frozen=True, kw_only=True):
     """A graph reached a super-step. `sha256` and `channels` name opaque bytes; nothing of ours decodes them.
 
-    `line` is the journal line of the run that told it; `ns` is empty for the graph itself, else names a subgraph.
+    `line` is the journal line of the run's attempt that told it; `ns` is empty for the graph itself, else names a
+    subgraph.
     """
 
     thread_id: str
@@ -107,6 +118,7 @@ class CheckpointSaved(Event, tag="thread.checkpoint_saved", frozen=True, kw_only
     source: str | None = None
     values: Sealed[Any] = None
     stored_values: Stored | None = None
+    attempt: int = 1
 
 
 class WritesSaved(Event, tag="thread.writes_saved", frozen=True, kw_only=True):
@@ -119,6 +131,7 @@ class WritesSaved(Event, tag="thread.writes_saved", frozen=True, kw_only=True):
     checkpoint_id: str
     task_id: str
     sha256: str
+    attempt: int = 1
 
 
 class StateSet(Event, tag="thread.checkpointed", frozen=True, kw_only=True):
@@ -138,13 +151,18 @@ StateEvent = CheckpointSaved | WritesSaved | StateSet
 
 
 class Thread(msgspec.Struct, frozen=True, kw_only=True):
-    """What the decisions about a thread depend on. `asked` is what its graph waits to be answered."""
+    """What the decisions about a thread depend on.
+
+    `asked` is what its graph waits to be answered; `unusable` says that the last run that tried could not start from
+    the thread's state, and that nothing has mended it since.
+    """
 
     id: str
     deployment_id: str
     running: str | None = None
     queue: tuple[str, ...] = ()
     asked: tuple[Interrupt, ...] | None = None
+    unusable: bool = False
     deleted: bool = False
 
     @property
@@ -152,6 +170,8 @@ class Thread(msgspec.Struct, frozen=True, kw_only=True):
         """As the API shows it."""
         if self.running:
             return "busy"
+        if self.unusable:
+            return "error"
         return "interrupted" if self.asked is not None else "idle"
 
 
@@ -173,7 +193,10 @@ def evolve(thread: Thread | None, event: ThreadEvent) -> Thread:
             asked = thread.asked
             if succeeded:
                 asked = tuple(interrupts or ()) if interrupted else None
-            return msgspec.structs.replace(thread, running=None, asked=asked)
+            unusable = not succeeded and (thread.unusable or event.unusable)
+            return msgspec.structs.replace(thread, running=None, asked=asked, unusable=unusable)
+        case Mended():
+            return msgspec.structs.replace(thread, unusable=False)
         case ThreadDeleted():
             return msgspec.structs.replace(thread, deleted=True)
         case MetadataChanged():
@@ -205,7 +228,19 @@ def answer(thread: Thread, has_input: bool, has_resume: bool) -> None:
         raise BadRequest(f"resume: thread {thread.id} is {thread.status}, it asks nothing")
 
 
-def leave(thread: Thread, run_id: str, succeeded: bool, interrupts: list[Interrupt] | None = None) -> list[ThreadEvent]:
+def mend(thread: Thread) -> list[ThreadEvent]:
+    """The thread's state was set by hand, so that it can be used."""
+    return [Mended(thread_id=thread.id)] if thread.unusable else []
+
+
+def leave(
+    thread: Thread,
+    run_id: str,
+    succeeded: bool,
+    interrupts: list[Interrupt] | None = None,
+    *,
+    unusable: bool = False,
+) -> list[ThreadEvent]:
     """A run that ended gives the thread to the next that waits; one that only waited gives up its place."""
     if run_id in thread.queue:
         return [RunDequeued(thread_id=thread.id, run_id=run_id)]
@@ -217,6 +252,7 @@ def leave(thread: Thread, run_id: str, succeeded: bool, interrupts: list[Interru
         succeeded=succeeded,
         interrupted=interrupts is not None,
         interrupts=interrupts,
+        unusable=unusable,
     )
     following = [RunTaken(thread_id=thread.id, run_id=thread.queue[0])] if thread.queue else []
     return [freed, *following]
@@ -250,7 +286,8 @@ class Saved(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Memory(msgspec.Struct, frozen=True, kw_only=True):
-    """What a thread remembers. `head` is where its graph goes on; `said` is the last line told by the last run.
+    """What a thread remembers. `head` is where its graph goes on; `said` is the last line told by the last run, in
+    its last attempt.
 
     `states` gives for each state that was ever set the graph's checkpoint behind it, None for one set by hand. `good`
     are the runs that left a state: what others told is history, and nothing starts from it unless somebody asks.
@@ -261,6 +298,7 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     newest: StateSet | None = None
     good: frozenset[str] = frozenset()
     last_run: str | None = None
+    last_attempt: int = 1
     said: int = 0
 
     @property
@@ -286,14 +324,17 @@ def remember(memory: Memory | None, event: StateEvent) -> Memory:
                 memory,
                 saved={**memory.saved, (event.ns, event.checkpoint_id): saved},
                 last_run=event.run_id,
+                last_attempt=event.attempt,
                 said=event.line,
             )
         case WritesSaved():
             saved_at = memory.saved.get((event.ns, event.checkpoint_id))
             if saved_at is not None:
-                grown = msgspec.structs.replace(saved_at, writes=(*saved_at.writes, event))
+                # What an attempt of the same run gave before it failed does not count any more.
+                others = (one for one in saved_at.writes if one.run_id != event.run_id or one.attempt == event.attempt)
+                grown = msgspec.structs.replace(saved_at, writes=(*others, event))
                 memory = msgspec.structs.replace(memory, saved={**memory.saved, (event.ns, event.checkpoint_id): grown})
-            return msgspec.structs.replace(memory, last_run=event.run_id, said=event.line)
+            return msgspec.structs.replace(memory, last_run=event.run_id, last_attempt=event.attempt, said=event.line)
         case StateSet():
             states = {**memory.states, event.checkpoint_id: event.graph_checkpoint}
             good = memory.good | {event.run_id} if event.run_id else memory.good

@@ -18,7 +18,7 @@ from domain.output import (
     ToolFailed,
     ToolReturned,
 )
-from domain.run import RunCanceled, RunFailed, RunInterrupted, RunRequested, RunStarted, RunSucceeded
+from domain.run import RunCanceled, RunFailed, RunInterrupted, RunRequested, RunRetried, RunStarted, RunSucceeded
 from domain.version import VersionCreated, VersionFailed, VersionReady
 from projections.projection import text
 
@@ -90,6 +90,8 @@ def _shown(event: Event, recorded: Recorded) -> tuple[str, dict[str, Any]] | Non
     match event:
         case RunInterrupted(run_id=run_id, interrupts=interrupts):
             return "run.interrupted", {"run_id": run_id, "interrupts": interrupts}
+        case RunRetried(run_id=run_id, attempt=attempt, reason=reason, error=error):
+            return "run.retried", {"run_id": run_id, "attempt": attempt, "reason": reason, "error": error}
         case RunRequested() | RunStarted() | RunSucceeded() | RunFailed() | RunCanceled():
             return _run(event)
         case VersionCreated(version_id=version_id, version_number=number):

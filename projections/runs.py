@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from domain.event import Recorded
-from domain.run import RunCanceled, RunFailed, RunRequested, RunStarted, RunSucceeded
+from domain.run import RunCanceled, RunFailed, RunRequested, RunRetried, RunStarted, RunSucceeded
 from projections.projection import METADATA, Projection, Row, Write, is_within, page, shown_value, text, to_json, upsert
 
 RUNS = sa.Table(
@@ -24,6 +24,7 @@ RUNS = sa.Table(
     sa.Column("environment", sa.Text, nullable=False),
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("status", sa.Text, nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
     sa.Column("input", sa.Text),
     sa.Column("stored_input", sa.Text),
     sa.Column("output", sa.Text),
@@ -42,6 +43,7 @@ INSERT = upsert(RUNS)
 START = (
     sa.update(RUNS).where(RUNS.c.id == sa.bindparam("run")).values(status="running", started_at=sa.bindparam("started"))
 )
+RETRY = sa.update(RUNS).where(RUNS.c.id == sa.bindparam("run")).values(status="pending", attempt=sa.bindparam("next"))
 END = (
     sa.update(RUNS)
     .where(RUNS.c.id == sa.bindparam("run"))
@@ -82,6 +84,8 @@ def project(recorded: Recorded) -> Iterator[Write]:
             yield Write(INSERT, _new(recorded, run))
         case RunStarted(run_id=run_id, started_at=started_at):
             yield Write(START, {"run": run_id, "started": text(started_at)})
+        case RunRetried(run_id=run_id, attempt=attempt):
+            yield Write(RETRY, {"run": run_id, "next": attempt})
         case RunSucceeded() as end:
             yield _end(
                 recorded,
@@ -111,6 +115,7 @@ def _new(recorded: Recorded, run: RunRequested) -> dict[str, Any]:
         "environment": run.environment,
         "kind": run.kind,
         "status": "pending",
+        "attempt": 1,
         "input": None if recorded.erased else to_json(run.input if run.input is not None else {}),
         "stored_input": to_json(run.stored_input) if run.stored_input else None,
         "created_at": text(recorded.at),
@@ -153,6 +158,7 @@ def public(row: Row) -> dict[str, Any]:
         "rerun_of": row["rerun_of"],
         "environment": row["environment"],
         "status": row["status"],
+        "attempt": row["attempt"],
         "input": shown_value(row["input"], row["stored_input"]),
         "output": shown_value(row["output"], row["stored_output"]),
         "error_message": row["error_message"],
@@ -172,4 +178,4 @@ def _duration(row: Row) -> int | None:
     return max(0, round(took.total_seconds() * 1000))
 
 
-RUNS_VIEW = Projection("runs", 2, (RUNS,), project)
+RUNS_VIEW = Projection("runs", 3, (RUNS,), project)

@@ -8,7 +8,16 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from domain.event import Recorded
-from domain.thread import CheckpointSaved, Freed, MetadataChanged, RunTaken, StateSet, ThreadCreated, ThreadDeleted
+from domain.thread import (
+    CheckpointSaved,
+    Freed,
+    Mended,
+    MetadataChanged,
+    RunTaken,
+    StateSet,
+    ThreadCreated,
+    ThreadDeleted,
+)
 from projections.projection import METADATA, Projection, Row, Write, from_json, page, shown_value, text, to_json, upsert
 
 THREADS = sa.Table(
@@ -22,6 +31,7 @@ THREADS = sa.Table(
     sa.Column("values", sa.Text),
     sa.Column("stored_values", sa.Text),
     sa.Column("interrupts", sa.Text),
+    sa.Column("unusable", sa.Boolean, nullable=False),
     sa.Column("running_run_id", sa.Text),
     sa.Column("last_run_id", sa.Text),
     sa.Column("last_run_succeeded", sa.Boolean),
@@ -65,21 +75,29 @@ FREE = (
         status=sa.bindparam("left"),
         interrupts=sa.bindparam("asked"),
         last_run_succeeded=sa.true(),
+        unusable=sa.false(),
         **_LAST,
         **_UPDATED,
     )
 )
+_WELL = sa.case((THREADS.c.interrupts.is_(None), "idle"), else_="interrupted")
 # A run that left nothing good leaves the thread as it was before: idle, or waiting for the same answer.
 GIVE_BACK = (
     sa.update(THREADS)
     .where(_THREAD)
     .values(
-        status=sa.case((THREADS.c.interrupts.is_(None), "idle"), else_="interrupted"),
+        status=sa.case((THREADS.c.unusable == sa.true(), "error"), else_=_WELL),
         last_run_succeeded=sa.false(),
         **_LAST,
         **_UPDATED,
     )
 )
+BREAK = (
+    sa.update(THREADS)
+    .where(_THREAD)
+    .values(status="error", unusable=sa.true(), last_run_succeeded=sa.false(), **_LAST, **_UPDATED)
+)
+MEND = sa.update(THREADS).where(_THREAD).values(status=_WELL, unusable=sa.false(), **_UPDATED)
 SET = (
     sa.update(THREADS)
     .where(_THREAD)
@@ -123,6 +141,8 @@ def project(recorded: Recorded) -> Iterator[Write]:
             yield Write(TAKE, {"thread": thread_id, "run": run_id, "updated": at})
         case Freed() as freed:
             yield _freed(freed, at)
+        case Mended(thread_id=thread_id):
+            yield Write(MEND, {"thread": thread_id, "updated": at})
         case ThreadDeleted(thread_id=thread_id):
             yield Write(DROP, {"thread": thread_id})
             yield Write(DROP_CHECKPOINTS, {"thread": thread_id})
@@ -145,6 +165,7 @@ def _new(recorded: Recorded, thread: ThreadCreated) -> dict[str, Any]:
         "status": "idle",
         "metadata": to_json(thread.metadata or {}),
         "values": to_json({}),
+        "unusable": False,
         "created_at": at,
         "updated_at": at,
         "erased": recorded.erased,
@@ -154,7 +175,7 @@ def _new(recorded: Recorded, thread: ThreadCreated) -> dict[str, Any]:
 def _freed(freed: Freed, at: str | None) -> Write:
     known = {"thread": freed.thread_id, "run": freed.run_id, "updated": at}
     if not freed.succeeded:
-        return Write(GIVE_BACK, known)
+        return Write(BREAK if freed.unusable else GIVE_BACK, known)
     asked = to_json(freed.interrupts or []) if freed.interrupted else None
     return Write(FREE, {**known, "left": "interrupted" if freed.interrupted else "idle", "asked": asked})
 
@@ -198,4 +219,4 @@ def public_checkpoint(row: Row) -> dict[str, Any]:
     return {**shown, "values": shown_value(row["values"], row["stored_values"])}
 
 
-THREADS_VIEW = Projection("threads", 1, (THREADS, CHECKPOINTS), project)
+THREADS_VIEW = Projection("threads", 2, (THREADS, CHECKPOINTS), project)

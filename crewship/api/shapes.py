@@ -197,6 +197,7 @@ class Run(msgspec.Struct, kw_only=True):
     rerun_of: str | None
     environment: Environment
     status: RunStatus
+    attempt: int
     input: dict[str, Any] | None
     output: Any
     error_message: str | None

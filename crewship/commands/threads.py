@@ -180,7 +180,12 @@ async def stop(log: EventLog, run_id: str, author: Author) -> None:
 
 
 async def leaving(
-    log: EventLog, run: Run, *, succeeded: bool, interrupts: list[Interrupt] | None = None
+    log: EventLog,
+    run: Run,
+    *,
+    succeeded: bool,
+    interrupts: list[Interrupt] | None = None,
+    unusable: bool = False,
 ) -> list[Change]:
     """What the end of a run changes about its thread, to be in the same append; nothing for a run without one."""
     if run.thread_id is None:
@@ -188,7 +193,7 @@ async def leaving(
     thread, at = await log.load(run.thread_id, rules.evolve)
     if thread is None:
         return []
-    return [Change(thread.id, at, rules.leave(thread, run.id, succeeded, interrupts))]
+    return [Change(thread.id, at, rules.leave(thread, run.id, succeeded, interrupts, unusable=unusable))]
 
 
 async def set_values(
@@ -220,7 +225,8 @@ async def set_values(
         stored_values=stored,
     )
     # The thread's own stream is held, so that no run begins meanwhile.
-    await log.append(Change(thread_id, at), Change(rules.state_of(thread_id), memory_at, [state]), author=author)
+    held = Change(thread_id, at, rules.mend(thread))
+    await log.append(held, Change(rules.state_of(thread_id), memory_at, [state]), author=author)
     return True
 
 

@@ -18,6 +18,10 @@ from domain.thread import Channel, CheckpointSaved, Interrupt, Memory, Saved, St
 OLDER_BYTES = 32 * 1024 * 1024
 
 
+class StateGone(Exception):
+    """What a thread remembers is not there any more."""
+
+
 class Conversation:
     """The thread of one run, seen from its supervisor: the one writer of the thread's memory while the run has it."""
 
@@ -45,8 +49,14 @@ class Conversation:
         """The thread's part of a run's spec: the checkpoint to start from, and what was asked.
 
         Older checkpoints are asked for with the run's key; where the network is `closed` they are given, at most
-        OLDER_BYTES of them.
+        OLDER_BYTES of them. Raises StateGone.
         """
+        try:
+            return await self._part(closed)
+        except OSError as fault:
+            raise StateGone(f"The thread's state cannot be used: its bytes are gone ({fault})") from fault
+
+    async def _part(self, closed: bool) -> dict[str, Any]:
         thread, _ = await threads.find(self._log, self._thread_id)
         update = self._run.update
         named = update.checkpoint_id if update else None
@@ -104,7 +114,9 @@ class Conversation:
         if isinstance(line.message, protocol.Interrupted):
             self.interrupts = [Interrupt(id=one.id, value=one.value) for one in line.message.interrupts]
             return None
-        known = self._memory.last_run == self._run.id and line.number <= self._memory.said
+        memory = self._memory
+        heard = memory.last_run == self._run.id and memory.last_attempt == self._run.attempt
+        known = heard and line.number <= memory.said
         if isinstance(line.message, protocol.Checkpoint):
             saved = await self._checkpoint(line.message, line.number)
             return None if known else saved
@@ -132,6 +144,7 @@ class Conversation:
             source=told.source,
             values=values,
             stored_values=stored,
+            attempt=self._run.attempt,
         )
         self._channels[(told.ns, told.checkpoint_id)] = channels
         if not told.ns:
@@ -149,6 +162,7 @@ class Conversation:
             checkpoint_id=told.checkpoint_id,
             task_id=told.task_id,
             sha256=blob.sha256,
+            attempt=self._run.attempt,
         )
 
     def change(self, events: list[StateEvent], marks: list[Mark]) -> Change:
@@ -161,8 +175,11 @@ class Conversation:
 
     # how a run leaves it ---------------------------------------------------------------------------------------------
 
-    async def ending(self, succeeded: bool, result: Any) -> list[Change]:
-        """What the end of the run changes about the thread, for the same append as the end itself."""
+    async def ending(self, succeeded: bool, result: Any, *, unusable: bool = False) -> list[Change]:
+        """What the end of the run changes about the thread, for the same append as the end itself.
+
+        `unusable`: the run could not start from the thread's state.
+        """
         changes: list[Change] = []
         if succeeded and (state := await self._state(result)) is not None:
             changes.append(Change(self._stream, self._at, [state]))
@@ -170,7 +187,7 @@ class Conversation:
         if self._run.kind == "edit" and succeeded:
             thread, _ = await threads.find(self._log, self._thread_id)
             asked = list(thread.asked) if thread.asked is not None else None
-        changes += await threads.leaving(self._log, self._run, succeeded=succeeded, interrupts=asked)
+        changes += await threads.leaving(self._log, self._run, succeeded=succeeded, interrupts=asked, unusable=unusable)
         return changes
 
     async def _state(self, result: Any) -> StateSet | None:

@@ -141,10 +141,11 @@ class Result(msgspec.Struct, frozen=True, tag="result"):
 
 
 class Failure(msgspec.Struct, frozen=True, tag="error"):
-    """The project's code failed."""
+    """The project's code failed, or could not even start from its thread's state, which is then `unusable` to it."""
 
     error: str
     stack_trace: str | None = None
+    unusable: bool = False
 
 
 class Exit(msgspec.Struct, frozen=True, tag="exit"):

@@ -44,6 +44,13 @@ class Recording:
         await self._append([Change(self._output, self._at, [adopted], [Mark(line=self._heard)])])
         self._at += 1
 
+    async def begin_again(self, server_id: str, epoch: int) -> None:
+        """Go on behind what earlier attempts said; the lines of the next one are numbered from 1 again."""
+        self._at, _ = await self._log.end(self._output)
+        adopted = OutputAdopted(server_id=server_id, epoch=epoch)
+        await self._append([Change(self._output, self._at, [adopted], [Mark(line=0)])])
+        self._at += 1
+
     async def hear(self, line: protocol.Line, size: int) -> None:
         """Take a line in; it is in the log after the next `flush` at the latest. What is there is passed over."""
         mark = Mark(happened_at=line.at, line=line.number)

@@ -17,24 +17,26 @@ from domain import thread as thread_rules
 from domain.errors import DomainError, Unavailable
 from domain.event import Recorded
 from domain.manifest import DeploymentManifest
-from domain.run import Run, RunCanceled, RunRequested
+from domain.run import Run, RunCanceled, RunRequested, RunRetried
 from domain.thread import RunTaken
 from projections import runs as view
 
 EXPIRY_LOOK_SECONDS = 1.0
 CATCH_UP_SECONDS = 60.0
 RETRY_SECONDS = 1.0
+_AFTERWARDS = 0.005  # so that a timer never rings in the millisecond before the time that it is for
 
 logger = structlog.get_logger(__name__)
 
 
 class Pending(msgspec.Struct, frozen=True):
-    """A run that waits for its turn."""
+    """A run that waits for its turn, or for its next attempt: it has none before `not_before`."""
 
     run_id: str
     deployment_id: str
     most_at_once: int
     expires_at: datetime
+    not_before: datetime | None = None
 
 
 class Scheduler:
@@ -61,9 +63,7 @@ class Scheduler:
             if run.server_id == self._parts.server_id:
                 self._supervise(run.id, run.deployment_id)
             elif run.server_id is None and await self._has_its_turn(run):
-                await self._enqueue(
-                    run.id, run.deployment_id, run.version_id, datetime.fromisoformat(row["created_at"])
-                )
+                await self._enqueue(run, datetime.fromisoformat(row["created_at"]))
         self._tasks = [
             asyncio.create_task(follow(self._parts.log, after, self._notice), name="scheduler"),
             asyncio.create_task(self._expire(), name="scheduler expiry"),
@@ -116,32 +116,43 @@ class Scheduler:
     async def _notice(self, events: list[Recorded]) -> None:
         for recorded in events:
             match recorded.event:
-                case RunRequested(thread_id=None) as run:
-                    await self._enqueue(run.run_id, run.deployment_id, run.version_id, recorded.at)
-                case RunTaken(run_id=run_id):
-                    # A thread's run has its turn once the thread is its own.
-                    taken, _ = await runs.get(self._parts.log, run_id)
-                    if not taken.finished:
-                        await self._enqueue(run_id, taken.deployment_id, taken.version_id, recorded.at)
+                # A thread's run has its turn once the thread is its own.
+                case RunRequested(thread_id=None, run_id=run_id) | RunTaken(run_id=run_id) | RunRetried(run_id=run_id):
+                    run, _ = await runs.get(self._parts.log, run_id)
+                    if run.status == "pending" and run.server_id is None:
+                        await self._enqueue(run, recorded.at)
                 case RunCanceled(run_id=run_id):
                     self._waiting.pop(run_id, None)
         self._fill()
 
-    async def _enqueue(self, run_id: str, deployment_id: str, version_id: str, created_at: datetime) -> None:
-        if run_id in self._waiting or run_id in self._running:
+    async def _enqueue(self, run: Run, since: datetime) -> None:
+        if run.id in self._waiting:
             return
-        version, _ = await deployments.version(self._parts.log, version_id)
+        version, _ = await deployments.version(self._parts.log, run.version_id)
         limits = msgspec.convert(version.manifest, DeploymentManifest).limits
-        expires_at = created_at + timedelta(seconds=limits.queue_timeout)
-        self._waiting[run_id] = Pending(run_id, deployment_id, limits.max_concurrency, expires_at)
+        if run.not_before is not None:
+            since = max(since, run.not_before)
+            pause = (run.not_before - clock.now()).total_seconds()
+            asyncio.get_running_loop().call_later(max(0.0, pause) + _AFTERWARDS, self._fill)
+        self._waiting[run.id] = Pending(
+            run.id,
+            run.deployment_id,
+            limits.max_concurrency,
+            since + timedelta(seconds=limits.queue_timeout),
+            run.not_before,
+        )
 
     def _fill(self) -> None:
         """Start what may start."""
         if self._draining or len(self._running) >= self._concurrency:
             return
+        now = clock.now()
         for pending in list(self._waiting.values()):
             if len(self._running) >= self._concurrency:
                 return
+            # An attempt that has failed may still be cleared away: its end looks here again.
+            if pending.run_id in self._running or (pending.not_before is not None and now < pending.not_before):
+                continue
             if 0 < pending.most_at_once <= self._of_deployment[pending.deployment_id]:
                 continue
             del self._waiting[pending.run_id]
@@ -182,6 +193,7 @@ class Scheduler:
         """End runs that have waited longer than their queue timeout."""
         while True:
             await asyncio.sleep(EXPIRY_LOOK_SECONDS)
+            self._fill()  # should a clock have been set
             now = clock.now()
             for pending in [pending for pending in self._waiting.values() if pending.expires_at <= now]:
                 self._waiting.pop(pending.run_id, None)

@@ -14,11 +14,12 @@ from crewship.commands import deployments, runs, threads
 from crewship.commands.deciding import insist
 from crewship.commands.keys import Keys
 from crewship.commands.values import keep
-from crewship.engine import protocol
+from crewship.engine import protocol, specs
 from crewship.engine.builder import order_of
-from crewship.engine.conversation import Conversation
+from crewship.engine.conversation import Conversation, StateGone
 from crewship.engine.executor import Executor, Launch, LaunchFailed, Sandbox
 from crewship.engine.recording import PAUSE_SECONDS, Recording, TakenOver
+from crewship.engine.specs import GRACE_SECONDS
 from crewship.engine.verdict import LastWords, judge
 from crewship.eventlog import Author, Change, EventLog, StreamMoved
 from domain import run as rules
@@ -27,7 +28,6 @@ from domain.manifest import DeploymentManifest
 from domain.output import ArtifactCollected, LogWritten, OutputEvent, Stored
 from domain.run import Run
 
-GRACE_SECONDS = 10.0
 OVERTIME_SECONDS = 30.0
 COLLECT_SECONDS = 60.0
 
@@ -69,7 +69,7 @@ class Supervisor:
             self._conversation = Conversation(self._log, self._parts.blobs, run, run.thread_id)
             await self._conversation.open()
         self._recording = Recording(self._log, self._parts.blobs, self._author, run.id, self._conversation)
-        sandbox = await self._parts.executor.find(self._run_id)
+        sandbox = await self._found(run)
         if run.status == "running" and sandbox is None:
             await self._fail("lost", "The sandbox was gone when the server came back")
             return
@@ -83,23 +83,36 @@ class Supervisor:
             await self._end(sandbox)
             await sandbox.remove()
 
+    async def _found(self, run: Run) -> Sandbox | None:
+        """The sandbox that this attempt has already. What nobody has claimed has none but that of an attempt before."""
+        sandbox = await self._parts.executor.find(self._run_id)
+        if sandbox is not None and run.server_id is None:
+            await sandbox.kill()
+            await sandbox.remove()
+            return None
+        return sandbox
+
     async def _launch(self, version: Any) -> Sandbox | None:
         """Claim the run and start its sandbox; None if it is not ours to start, or cannot be."""
         if not await self._claim():
             return None
         run, _ = await runs.get(self._log, self._run_id)
-        launch = Launch(
-            run_id=run.id,
-            order=order_of(version, self._parts.blobs),
-            spec=await self._spec(run),
-            network=self._manifest.network,
-        )
+        if run.attempt > 1:
+            await self._recording.begin_again(self._parts.server_id, self._parts.epoch)
         try:
+            launch = Launch(
+                run_id=run.id,
+                order=order_of(version, self._parts.blobs),
+                spec=specs.joined(await self._shared(run), await self._own(run)),
+                network=self._manifest.network,
+            )
             return await self._parts.executor.launch(launch)
+        except StateGone as gone:
+            await end(self._log, self._run_id, "start_failed", str(gone), self._author, unusable=True)
         except LaunchFailed as failure:
             measures.EXECUTOR_FAILURES.labels("launch").inc()
             await self._fail("start_failed", str(failure))
-            return None
+        return None
 
     async def _claim(self) -> bool:
         async def attempt() -> bool:
@@ -113,44 +126,24 @@ class Supervisor:
 
         return await insist(attempt)
 
-    async def _spec(self, run: Run) -> dict[str, Any]:
-        limits = self._manifest.limits
+    async def _shared(self, run: Run) -> dict[str, Any]:
+        return specs.shared(
+            self._manifest,
+            await deployments.variables_of(self._log, run.deployment_id),
+            self._parts.api_url,
+            deployment_id=run.deployment_id,
+            version_id=run.version_id,
+            environment=run.environment,
+        )
+
+    async def _own(self, run: Run) -> dict[str, Any]:
         given = run.input or {}
         if run.stored_input is not None:
             given = msgspec.json.decode(await self._parts.blobs.load(run.stored_input.sha256))
-        environment = {
-            **await deployments.variables_of(self._log, run.deployment_id),
-            "CREWSHIP_RUN_ID": run.id,
-            "CREWSHIP_DEPLOYMENT_ID": run.deployment_id,
-            "CREWSHIP_VERSION_ID": run.version_id,
-            "CREWSHIP_ENVIRONMENT": run.environment,
-            "CREWSHIP_ATTEMPT": "1",
-            "CREWSHIP_API_URL": self._parts.api_url,
-            "CREWSHIP_API_KEY": self._parts.keys.of_run(run.id),
-        }
-        if run.thread_id is not None:
-            environment["CREWSHIP_THREAD_ID"] = run.thread_id
         conversation: dict[str, Any] = {"thread_id": None, "thread": None}
         if self._conversation:
             conversation = await self._conversation.spec(closed=self._manifest.network == "none")
-        return {
-            "run_id": run.id,
-            **conversation,
-            "framework": self._manifest.framework,
-            "entrypoint": self._manifest.entrypoint,
-            "input": given,
-            "chat": msgspec.to_builtins(self._manifest.chat),
-            "env": environment,
-            "limits": {
-                "timeout": limits.timeout,
-                "grace": GRACE_SECONDS,
-                "memory": limits.memory,
-                "processes": limits.processes,
-                "disk": limits.disk,
-                "logs": limits.logs,
-                "cpus": limits.cpus,
-            },
-        }
+        return specs.own(run, given, conversation, self._parts.keys)
 
     async def _attend(self, sandbox: Sandbox) -> None:
         """Record what the sandbox says until it has ended. Stops it when asked to, and if it outlives its limit."""
@@ -201,7 +194,10 @@ class Supervisor:
         await insist(attempt)
 
     async def _end(self, sandbox: Sandbox) -> None:
-        """Collect the artifacts, then record them, the thread's new state and the end in one append."""
+        """Collect the artifacts, then record them, the thread's new state and the end in one append.
+
+        An attempt that is followed by another leaves neither; the run goes back into the queue.
+        """
         last = await self._leftovers(sandbox)
         result = self._words.result.output if self._words.result else None
         output = await self._kept(result)
@@ -211,10 +207,17 @@ class Supervisor:
             events = judge(run, self._words, output, self._manifest.limits.timeout, clock.now())
             if not events:
                 return
+            unusable = self._words.failure is not None and self._words.failure.unusable
+            if not unusable:
+                events = self._another(run, events)
+            if isinstance(events[-1], rules.RunRetried):
+                said: list[OutputEvent] = [event for event in last if not isinstance(event, ArtifactCollected)]
+                await self._commit(self._recording.final(said), Change(run.id, at, events))
+                return
             leaving = []
             if self._conversation:
                 succeeded = any(isinstance(event, rules.RunSucceeded) for event in events)
-                leaving = await self._conversation.ending(succeeded, result)
+                leaving = await self._conversation.ending(succeeded, result, unusable=unusable)
                 if succeeded and self._conversation.interrupts is not None:
                     asked = [msgspec.structs.asdict(one) for one in self._conversation.interrupts]
                     events = [rules.RunInterrupted(run_id=run.id, interrupts=asked), *events]
@@ -222,6 +225,11 @@ class Supervisor:
             await self._commit(*changes)
 
         await insist(attempt)
+
+    def _another(self, run: Run, events: list[rules.RunEvent]) -> list[rules.RunEvent]:
+        """What becomes of a run that ends so, with its version's wish for further attempts."""
+        wanted = self._manifest.retry
+        return rules.retry(run, events, wanted.attempts, wanted.backoff, clock.now())
 
     async def _kept(self, result: Any) -> tuple[Any, Stored | None]:
         while True:
@@ -268,7 +276,8 @@ class Supervisor:
         return events
 
     async def _fail(self, reason: rules.Reason, error: str) -> None:
-        await end(self._log, self._run_id, reason, error, self._author)
+        retry = self._manifest.retry
+        await end(self._log, self._run_id, reason, error, self._author, retry=(retry.attempts, retry.backoff))
 
     async def give_up(self, fault: Exception) -> None:
         """Something of ours broke: end the run all the same, so that nobody waits for it for ever."""
@@ -279,20 +288,37 @@ class Supervisor:
         measures.EXECUTOR_FAILURES.labels("supervise").inc()
         if self._sandbox is not None:
             await self._sandbox.kill()
-        await self._fail("lost", f"The server could not see this run through: {fault}")
+        why = f"The server could not see this run through: {fault}"
+        await end(self._log, self._run_id, "lost", why, self._author)
         if self._sandbox is not None:
             await self._sandbox.remove()
 
 
-async def end(log: EventLog, run_id: str, reason: rules.Reason, error: str, author: Author) -> None:
-    """End a run that is not under way: failed, or canceled if it was asked to stop. Its thread is free again."""
+async def end(
+    log: EventLog,
+    run_id: str,
+    reason: rules.Reason,
+    error: str,
+    author: Author,
+    *,
+    unusable: bool = False,
+    retry: tuple[int, float] = (1, 0.0),
+) -> None:
+    """End a run that is not under way: failed, or canceled if it was asked to stop. Its thread is free again.
+
+    `unusable`: its thread's state was why; `retry` are the attempts that it may have in all, and the first pause.
+    """
 
     async def attempt() -> None:
         run, at = await runs.get(log, run_id)
-        events = rules.stopped(run, clock.now()) or rules.fail(run, reason, error)
-        if events:
-            leaving = await threads.leaving(log, run, succeeded=False)
-            await log.append(Change(run.id, at, events), *leaving, author=author, patient=True)
+        now = clock.now()
+        events = rules.stopped(run, now) or rules.retry(run, rules.fail(run, reason, error), *retry, now)
+        if not events:
+            return
+        leaving = []
+        if not isinstance(events[-1], rules.RunRetried):
+            leaving = await threads.leaving(log, run, succeeded=False, unusable=unusable)
+        await log.append(Change(run.id, at, events), *leaving, author=author, patient=True)
 
     await insist(attempt)
 

@@ -1,4 +1,4 @@
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import reduce
 
 import pytest
@@ -15,6 +15,7 @@ from domain.run import (
     RunEvent,
     RunFailed,
     RunRequested,
+    RunRetried,
     RunStarted,
     RunSucceeded,
 )
@@ -117,3 +118,44 @@ def test_whatever_is_tried_a_run_ends_at_most_once_and_nothing_follows(tries: li
     terminal = [event for event in events if isinstance(event, RunSucceeded | RunFailed | RunCanceled)]
     assert len(terminal) <= 1
     assert not terminal or events[-1] is terminal[0]
+
+
+def retried(attempt: int, pause: float, reason: rules.Reason = "error") -> RunRetried:
+    return RunRetried(
+        run_id="run_9", attempt=attempt, reason=reason, error="boom", not_before=AT + timedelta(seconds=pause)
+    )
+
+
+def test_a_failed_attempt_is_followed_by_another_after_growing_pauses():
+    first = given(REQUESTED, CLAIMED, STARTED)
+    assert rules.retry(first, [FAILED], 3, 10.0, AT) == [retried(2, 10)]
+    second = given(REQUESTED, CLAIMED, STARTED, retried(2, 10), CLAIMED, STARTED)
+    assert rules.retry(second, [FAILED], 3, 10.0, AT) == [retried(3, 20)]
+    assert rules.retry(second, [FAILED], 2, 10.0, AT) == [FAILED]
+    assert rules.retry(second, [FAILED], 3, 3000.0, AT) == [retried(3, 3600)]
+
+
+@pytest.mark.parametrize("reason", ["error", "timeout", "out_of_memory", "lost", "start_failed"])
+def test_what_another_attempt_may_mend_is_tried_again(reason: rules.Reason):
+    failed = RunFailed(run_id="run_9", reason=reason, error="boom")
+    assert rules.retry(given(REQUESTED, CLAIMED), [failed], 2, 1.0, AT) == [retried(2, 1, reason)]
+
+
+@pytest.mark.parametrize("reason", ["disk_full", "expired"])
+def test_what_would_end_the_same_is_not_tried_again(reason: rules.Reason):
+    failed = RunFailed(run_id="run_9", reason=reason, error="boom")
+    assert rules.retry(given(REQUESTED, CLAIMED, STARTED), [failed], 2, 1.0, AT) == [failed]
+
+
+def test_only_failures_are_tried_again_and_not_of_a_run_that_is_to_stop():
+    running = given(REQUESTED, CLAIMED, STARTED)
+    assert rules.retry(running, [SUCCEEDED], 2, 1.0, AT) == [SUCCEEDED]
+    assert rules.retry(running, [], 2, 1.0, AT) == []
+    assert rules.retry(given(REQUESTED, CLAIMED, STARTED, ASKED), [FAILED], 2, 1.0, AT) == [FAILED]
+
+
+def test_a_run_that_waits_for_its_next_attempt_is_pending_and_nobodys():
+    waiting = given(REQUESTED, CLAIMED, STARTED, retried(2, 10))
+    assert (waiting.status, waiting.server_id, waiting.attempt) == ("pending", None, 2)
+    assert rules.claim(waiting, "srv_2", 4) == [RunClaimed(run_id="run_9", server_id="srv_2", epoch=4)]
+    assert rules.cancel(waiting, AT) == [CANCELED]

@@ -1,6 +1,7 @@
 from functools import reduce
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given as for_all
 from hypothesis import strategies as st
@@ -116,6 +117,20 @@ def test_only_a_thread_at_rest_is_deleted_or_edited():
             refuse(busy)
 
 
+def test_a_thread_whose_state_cannot_be_used_is_in_error_until_something_mends_it():
+    unusable = Freed(thread_id="thr_1", run_id="run_1", succeeded=False, unusable=True)
+    broken = (CREATED, taken("run_1"), unusable)
+    assert rules.leave(given(*broken[:2]), "run_1", succeeded=False, unusable=True) == [unusable]
+    assert given(*broken).status == "error"
+    assert rules.begin(given(*broken), "run_2", "reject") == [taken("run_2")]
+    assert given(*broken, taken("run_2")).status == "busy"
+    assert given(*broken, taken("run_2"), freed("run_2", succeeded=False)).status == "error"
+    assert given(*broken, taken("run_2"), freed("run_2")).status == "idle"
+    assert rules.mend(given(*broken)) == [rules.Mended(thread_id="thr_1")]
+    assert given(*broken, *rules.mend(given(*broken))).status == "idle"
+    assert rules.mend(given(CREATED)) == []
+
+
 class Turns(RuleBasedStateMachine):
     """Random begin / finish / fail / interrupt / cancel against a model of two lists."""
 
@@ -198,6 +213,18 @@ def test_writes_belong_to_their_checkpoint():
     memory = remembered(saved("c1", 5), writes)
     assert memory.saved[("", "c1")].writes == (writes,)
     assert memory.said == 6
+
+
+def test_what_a_failed_attempt_wrote_gives_way_to_what_the_next_one_writes():
+    def writes(line: int, attempt: int) -> WritesSaved:
+        told = WritesSaved(
+            thread_id="thr_1", run_id="run_2", line=line, ns="", checkpoint_id="c1", task_id="t", sha256="ef"
+        )
+        return msgspec.structs.replace(told, attempt=attempt)
+
+    memory = remembered(saved("c1", 5), writes(2, 1), writes(3, 1), writes(2, 2))
+    assert memory.saved[("", "c1")].writes == (writes(2, 2),)
+    assert (memory.last_run, memory.last_attempt, memory.said) == ("run_2", 2, 2)
 
 
 @for_all(st.lists(st.sampled_from(["c1", "c2", "c3"]), max_size=20))

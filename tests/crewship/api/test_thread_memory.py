@@ -1,9 +1,11 @@
 """How far back a graph reaches from inside a run of its thread."""
 
+from pathlib import Path
+
 import pytest
 
 from tests import projects
-from tests.server import Api
+from tests.server import Api, ServerProcess
 
 GRAPH = '''\
 """Looks back at its own thread, as any graph can anywhere."""
@@ -132,3 +134,34 @@ def test_checkpoints_come_in_pages(api: Api):
     assert api.client.get(f"{url}?checkpoint_id={one['checkpoint_id']}").json()["checkpoints"] == [one]
     assert api.client.get(f"{url}?ns=sub").json() == {"checkpoints": [], "more": False}
     assert api.client.get("/v1/threads/thr_nothing/checkpoints").status_code == 404
+
+
+def test_a_thread_whose_bytes_are_gone_is_in_error_until_somebody_goes_back(
+    api: Api, server: ServerProcess, tmp_path: Path
+):
+    api.deploy("loses", FILES)
+    thread_id = thread_of(api, "loses")
+    run(api, thread_id, said=("one",))
+    first = api.client.get(f"/v1/threads/{thread_id}/history").json()["checkpoints"][0]["checkpoint_id"]
+    before = set((server.data / "blobs").glob("??/*"))
+    run(api, thread_id, said=("a state of its own",))
+    fresh = [path for path in (server.data / "blobs").glob("??/*") if path not in before]
+    for path in fresh:
+        path.rename(tmp_path / path.name)
+    run(api, thread_id, said=("more",), status="failed")
+    thread = api.client.get(f"/v1/threads/{thread_id}").json()
+    assert (thread["status"], thread["last_run"]["succeeded"]) == ("error", False)
+    listed = api.client.get("/v1/threads", params={"deployment_id": "loses", "status": "error"}).json()["threads"]
+    assert [one["thread_id"] for one in listed] == [thread_id]
+    back = api.client.post(f"/v1/threads/{thread_id}/state", json={"checkpoint_id": first})
+    assert back.status_code == 200, back.text
+    assert api.client.get(f"/v1/threads/{thread_id}").json()["status"] == "idle"
+    run(api, thread_id, said=("two",))
+    assert api.client.get(f"/v1/threads/{thread_id}").json()["values"]["said"] == ["one", "two"]
+
+
+def test_a_run_that_merely_fails_leaves_no_error_on_its_thread(api: Api):
+    api.deploy("loses", FILES)
+    thread_id = thread_of(api, "loses")
+    run(api, thread_id, "fail", status="failed")
+    assert api.client.get(f"/v1/threads/{thread_id}").json()["status"] == "idle"

@@ -245,7 +245,9 @@ def test_a_state_that_cannot_be_read_says_so(thread):
     thread.code = CHAT
     thread.run(input=user("hello"))
     thread.saved["", thread.head]["data"] = base64.b64encode(b"something else").decode()
-    assert thread.run(1, input=user("hello")).error.startswith("the thread's state cannot be read by this version")
+    failed = thread.run(1, input=user("hello"))
+    assert failed.error.startswith("the thread's state cannot be read by this version")
+    assert failed.unusable
     thread.head = None
     assert thread.run(1, thread={"head": "1f0", "checkpoints": []}).error.endswith("its checkpoint 1f0 is missing")
 

@@ -84,6 +84,7 @@ def _checked(report: dict[str, Any], line: bytes) -> dict[str, Any]:
     if kind == "error":
         trace = report.get("stack_trace")
         checked["stack_trace"] = trace if isinstance(trace, str) else None
+        checked |= {"unusable": True} if report.get("unusable") is True else {}
     if kind == "log":
         checked["level"] = checked["level"] if checked["level"] in _LEVELS else "info"
         checked["stream"] = report["stream"] if report.get("stream") in ("stdout", "stderr", "logging") else "runner"

@@ -27,8 +27,8 @@ from typing import Any, NamedTuple
 
 from .journal import LOG_LIMIT
 
-_CALL = ("run_id", "thread_id", "input", "chat", "thread", "resume", "mode", "update")
-_JOB = ("framework", "entrypoint", "app", *_CALL)
+_CALL = ("run_id", "thread_id", "input", "thread", "resume", "mode", "update")
+_JOB = ("framework", "entrypoint", "app", "chat", *_CALL)
 
 GRACE = 10.0  # seconds, where the spec names none
 

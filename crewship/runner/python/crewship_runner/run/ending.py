@@ -18,6 +18,10 @@ class Problem(Exception):
     """Why a run cannot go on, said to the project's author; where in our code it was found is of no use to them."""
 
 
+class Unreadable(Problem):
+    """What the thread remembers cannot be taken in by this version of the project."""
+
+
 class Stopped(KeyboardInterrupt):
     """The run was asked to stop; `finally` blocks of the project run, its `except Exception` does not see it."""
 
@@ -39,7 +43,7 @@ class Ending:
     def fail(self, error: BaseException) -> int:
         """There is none, and why."""
         if isinstance(error, Problem):
-            self._reporter.error(str(error), None)
+            self._reporter.error(str(error), None, unusable=isinstance(error, Unreadable))
         elif isinstance(error, Stopped):
             self._reporter.error("the run was asked to stop", None)
             return self._leave(STOPPED)

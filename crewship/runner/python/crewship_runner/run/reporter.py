@@ -84,11 +84,12 @@ class Reporter:
         elif self.is_ours:
             self._send(line)
 
-    def error(self, error: str, stack_trace: str | None) -> None:
-        """Send why the run failed."""
+    def error(self, error: str, stack_trace: str | None, *, unusable: bool = False) -> None:
+        """Send why the run failed; `unusable`: it could not start from its thread's state."""
         self._finish()
         trace = stack_trace and shorten(stack_trace, TRACE_LIMIT)[0]
-        self.report("error", error=shorten(error, ERROR_LIMIT)[0], stack_trace=trace)
+        more = {"unusable": True} if unusable else {}
+        self.report("error", error=shorten(error, ERROR_LIMIT)[0], stack_trace=trace, **more)
 
     def _finish(self) -> None:
         for finish in self.finishing:

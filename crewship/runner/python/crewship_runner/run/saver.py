@@ -9,7 +9,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from .ending import Problem
+from .ending import Problem, Unreadable
 from .reporter import TooLarge
 from .wire import EMPTY, Typed, pack, unpack
 
@@ -61,9 +61,9 @@ class ThreadSaver:
             for each in sorted(thread.get("checkpoints") or [], key=lambda each: bool(each["checkpoint_id"] == head)):
                 self._take(each, self._saved)
         except (KeyError, TypeError, ValueError) as error:
-            raise Problem(f"{CANNOT_READ}: {error}") from error
+            raise Unreadable(f"{CANNOT_READ}: {error}") from error
         if head is not None and not self.knows(head):
-            raise Problem(f"{CANNOT_READ}: its checkpoint {head} is missing")
+            raise Unreadable(f"{CANNOT_READ}: its checkpoint {head} is missing")
 
     def knows(self, checkpoint_id: str) -> bool:
         """Whether this checkpoint of the graph itself is available."""
@@ -231,20 +231,22 @@ class ThreadSaver:
     # how it is kept and told -----------------------------------------------------------------------------------------
 
     def _tuple(self, place: tuple[str, str], checkpoint_id: str, saved: Saved) -> Any:
-        checkpoint = self._loads("checkpoint", saved.checkpoint)
+        # The run starts from what it was given; what it only looks back at may be unreadable, and the thread is well.
+        trouble = Unreadable if checkpoint_id in self._saved.get(place, {}) else Problem
+        checkpoint = self._loads("checkpoint", saved.checkpoint, trouble)
         values = {}
         for name, version in checkpoint["channel_versions"].items():
             dump = self._channels.get((*place, name, str(version)), EMPTY)
             if dump[0] != EMPTY[0]:
-                values[name] = self._loads(name, dump)
+                values[name] = self._loads(name, dump, trouble)
         ordered = sorted((path, task_id, idx) for (task_id, idx), (path, _, _) in saved.writes.items())
         writes = [(task_id, *saved.writes[task_id, idx][1:]) for _, task_id, idx in ordered]
         return self.base.CheckpointTuple(
             config=_config(place, checkpoint_id),
             checkpoint={**checkpoint, "channel_values": values},
-            metadata=self._loads("metadata", saved.metadata),
+            metadata=self._loads("metadata", saved.metadata, trouble),
             parent_config=_config(place, saved.parent_id) if saved.parent_id else None,
-            pending_writes=[(task_id, channel, self._loads(channel, dump)) for task_id, channel, dump in writes],
+            pending_writes=[(task, channel, self._loads(channel, dump, trouble)) for task, channel, dump in writes],
         )
 
     def _keep_writes(self, saved: Saved, writes: Sequence[tuple[str, Typed]], task_id: str, path: str) -> bool:
@@ -299,11 +301,11 @@ class ThreadSaver:
             raise Problem(f"the thread cannot keep {name!r} of the graph's state: {error}") from error
         return kind, bytes(data)
 
-    def _loads(self, name: str, dump: Typed) -> Any:
+    def _loads(self, name: str, dump: Typed, trouble: type[Problem] = Problem) -> Any:
         try:
             return self.serde.loads_typed(dump)
         except Exception as error:
-            raise Problem(f"{CANNOT_READ}: {name!r}: {error}") from error
+            raise trouble(f"{CANNOT_READ}: {name!r}: {error}") from error
 
 
 def saver_for(*arguments: Any) -> Any:
