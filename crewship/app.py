@@ -34,6 +34,7 @@ from crewship.engine.images import DockerBuilder
 from crewship.engine.scheduler import Scheduler
 from crewship.engine.snapshots import check as check_snapshot
 from crewship.engine.supervisor import Parts
+from crewship.engine.timetable import Timetable
 from crewship.eventlog import Author, EventLog, Sealer, open_log
 from crewship.notifier.courier import Parts as NotifierParts
 from crewship.notifier.courier import Policy
@@ -147,6 +148,9 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         stack.push_async_callback(builds.close)
         await scheduler.open()
         stack.push_async_callback(scheduler.close, settings.drain)
+        timetable = Timetable(log, views, identity.server_id)
+        await timetable.open()
+        stack.push_async_callback(timetable.close)
         notifier = _notifier(service, identity)
         await notifier.open()
         stack.push_async_callback(notifier.close)
@@ -162,6 +166,7 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
             "the views": views,
             "the build queue": builds,
             "the scheduler": scheduler,
+            "the timetable": timetable,
             "the notifier": notifier,
             "the sealing of the log": sealer,
             "the look at tables": columns,

@@ -10,6 +10,7 @@ from domain.name import NameEvent, RequestFulfilled, RequestRemembered, RowsReme
 from domain.output import OutputEvent
 from domain.row import RowEvent
 from domain.run import RunEvent
+from domain.schedule import ScheduleEvent, Ticked
 from domain.seal import LogSealed
 from domain.table import TableEvent
 from domain.thread import StateEvent, ThreadEvent
@@ -30,9 +31,11 @@ CatalogEvent = (
     | RowEvent
     | RunEvent
     | LogSealed
+    | ScheduleEvent
     | StateEvent
     | TableEvent
     | ThreadEvent
+    | Ticked
     | TokenIssued
     | VariablesEvent
     | VersionEvent

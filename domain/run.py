@@ -37,7 +37,10 @@ class Update(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunRequested(Event, tag="run.created", frozen=True, kw_only=True):
-    """Somebody asked for one execution of a deployed version; `rerun_of` names the run that it repeats."""
+    """Somebody asked for one execution of a deployed version; `rerun_of` names the run that it repeats.
+
+    `schedule_id` names the schedule whose time had come; `in_turn`: it waits until no other such run of it goes on.
+    """
 
     run_id: str
     deployment_id: str
@@ -51,6 +54,8 @@ class RunRequested(Event, tag="run.created", frozen=True, kw_only=True):
     input: Sealed[dict[str, Any]] = None
     stored_input: Stored | None = None
     rerun_of: str | None = None
+    schedule_id: str | None = None
+    in_turn: bool = False
 
 
 class RunClaimed(Event, tag="run.claimed", frozen=True, kw_only=True):
@@ -154,6 +159,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     epoch: int | None = None
     attempt: int = 1
     not_before: datetime | None = None
+    turn_of: str | None = None
 
     @property
     def finished(self) -> bool:
@@ -176,6 +182,7 @@ def evolve(run: Run | None, event: RunEvent) -> Run:
             update=event.update,
             input=event.input,
             stored_input=event.stored_input,
+            turn_of=event.schedule_id if event.in_turn else None,
         )
     if run is None:
         raise ValueError(f"{event.tag()} before run.created")

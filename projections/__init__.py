@@ -5,6 +5,7 @@ from projections.artifacts import ARTIFACTS_VIEW
 from projections.deployments import DEPLOYMENTS_VIEW
 from projections.rows import ROWS_VIEW
 from projections.runs import RUNS_VIEW
+from projections.schedules import SCHEDULES_VIEW
 from projections.tables import TABLES_VIEW
 from projections.threads import THREADS_VIEW
 from projections.webhooks import WEBHOOKS_VIEW
@@ -16,6 +17,7 @@ ALL = (
     ACCESS_VIEW,
     THREADS_VIEW,
     WEBHOOKS_VIEW,
+    SCHEDULES_VIEW,
     TABLES_VIEW,
     ROWS_VIEW,
 )

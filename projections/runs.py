@@ -21,6 +21,7 @@ RUNS = sa.Table(
     sa.Column("version_number", sa.Integer, nullable=False),
     sa.Column("thread_id", sa.Text, index=True),
     sa.Column("rerun_of", sa.Text),
+    sa.Column("schedule_id", sa.Text, index=True),
     sa.Column("environment", sa.Text, nullable=False),
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("status", sa.Text, nullable=False),
@@ -59,13 +60,17 @@ END = (
 )
 
 GET = sa.select(RUNS).where(RUNS.c.id == sa.bindparam("id"))
-FILTERS = ("deployment_id", "status", "thread_id", "environment", "version_id")
+FILTERS = ("deployment_id", "status", "thread_id", "environment", "version_id", "schedule_id")
 _IS_UNFINISHED = sa.or_(RUNS.c.status == "pending", RUNS.c.status == "running")
 UNFINISHED = (
     sa.select(RUNS.c.id, RUNS.c.deployment_id, RUNS.c.created_at).where(_IS_UNFINISHED).order_by(RUNS.c.position)
 )
 COUNT_UNFINISHED = sa.select(sa.func.count().label("runs")).where(
     RUNS.c.deployment_id == sa.bindparam("deployment_id"), _IS_UNFINISHED
+)
+
+COUNT_OF_SCHEDULE = sa.select(sa.func.count().label("runs")).where(
+    RUNS.c.schedule_id == sa.bindparam("schedule_id"), _IS_UNFINISHED
 )
 
 
@@ -112,6 +117,7 @@ def _new(recorded: Recorded, run: RunRequested) -> dict[str, Any]:
         "version_number": run.version_number,
         "thread_id": run.thread_id,
         "rerun_of": run.rerun_of,
+        "schedule_id": run.schedule_id,
         "environment": run.environment,
         "kind": run.kind,
         "status": "pending",
@@ -156,6 +162,7 @@ def public(row: Row) -> dict[str, Any]:
         "version_number": row["version_number"],
         "thread_id": row["thread_id"],
         "rerun_of": row["rerun_of"],
+        "schedule_id": row["schedule_id"],
         "environment": row["environment"],
         "status": row["status"],
         "attempt": row["attempt"],

@@ -17,6 +17,7 @@ from crewship.api import (
     reading,
     rows,
     runs,
+    schedules,
     server,
     tables,
     threads,
@@ -54,6 +55,8 @@ DEPLOYMENT = "/v1/deployments/{deployment}"
 RUN = "/v1/runs/{run_id}"
 THREAD = "/v1/threads/{thread_id}"
 WEBHOOKS = f"{DEPLOYMENT}/webhooks"
+SCHEDULES = f"{DEPLOYMENT}/schedules"
+SCHEDULE = f"{SCHEDULES}/{{schedule_id}}"
 WEBHOOK = f"{WEBHOOKS}/{{webhook_id}}"
 TABLE = "/v1/tables/{table}"
 
@@ -108,6 +111,14 @@ ROUTES = (
     Route("GET", f"{WEBHOOK}/deliveries", webhooks.deliveries, "read"),
     Route("GET", f"{WEBHOOK}/deliveries/{{delivery_id}}", webhooks.delivery, "read"),
     Route("POST", f"{WEBHOOK}/deliveries/{{delivery_id}}/redeliver", webhooks.redeliver, "deploy"),
+    Route("POST", SCHEDULES, schedules.create, "deploy"),
+    Route("GET", SCHEDULES, schedules.listing, "read"),
+    Route("GET", SCHEDULE, schedules.get, "read"),
+    Route("PATCH", SCHEDULE, schedules.change, "deploy"),
+    Route("DELETE", SCHEDULE, schedules.delete, "deploy"),
+    Route("POST", f"{SCHEDULE}/pause", schedules.pause, "deploy"),
+    Route("POST", f"{SCHEDULE}/resume", schedules.resume, "deploy"),
+    Route("GET", f"{SCHEDULE}/history", schedules.history, "read"),
     Route("POST", "/webhooks/runs/{token}", incoming.start_run, None),
     Route("GET", "/v1/events", audit.listing, "admin"),
     Route("GET", "/v1/audit/head", audit.head, "admin"),

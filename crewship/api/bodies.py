@@ -17,6 +17,7 @@ from domain.column import WantedColumn
 from domain.deployment import ENVIRONMENTS, Environment
 from domain.errors import BadRequest, TooLarge
 from domain.run import Repeated
+from domain.schedule import Overlap
 from domain.thread import OnBusy
 from domain.webhook import Notice
 
@@ -157,6 +158,30 @@ class ChangeWebhook(msgspec.Struct, frozen=True, kw_only=True):
     environment: Environment | None = None
     url: str | None = None
     events: list[Notice] | None = None
+
+
+class CreateSchedule(msgspec.Struct, frozen=True, kw_only=True):
+    """POST /v1/deployments/{id}/schedules"""
+
+    cron: str
+    name: str | None = None
+    timezone: str = "UTC"
+    environment: Environment = "production"
+    input: dict[str, Any] | None = None
+    overlap: Overlap = "skip"
+    catch_up_seconds: int = 3600
+
+
+class ChangeSchedule(msgspec.Struct, frozen=True, kw_only=True):
+    """PATCH /v1/deployments/{id}/schedules/{schedule_id}: what is not given stays."""
+
+    cron: str | None = None
+    name: str | None = None
+    timezone: str | None = None
+    environment: Environment | None = None
+    input: dict[str, Any] | None = None
+    overlap: Overlap | None = None
+    catch_up_seconds: int | None = None
 
 
 async def body(request: web.Request, kind: type[T]) -> T:

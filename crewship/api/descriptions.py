@@ -15,6 +15,8 @@ from crewship.api import (
     metrics,
     rows,
     runs,
+    schedule_shapes,
+    schedules,
     server,
     shapes,
     tables,
@@ -24,11 +26,13 @@ from crewship.api import (
     webhooks,
 )
 from crewship.api.bodies import (
+    ChangeSchedule,
     ChangeWebhook,
     CopyThread,
     CreateDeployment,
     CreateKey,
     CreateRun,
+    CreateSchedule,
     CreateTable,
     CreateThread,
     CreateWebhook,
@@ -83,6 +87,8 @@ NAMED = text("name", "The table of that name alone.")
 SORT = text("sort", "Columns with commas between, - before one for descending; or _meta.created_at, _meta.updated_at.")
 BEHIND = whole("after", "Go on behind that row: `next_after` of the page before.", 0, 0, LAST_POSITION)
 ROW_OR_ROWS = dict[str, Any] | Annotated[list[dict[str, Any]], msgspec.Meta(min_length=1, max_length=MOST_AT_ONCE)]
+NEXT = whole("next", "How many of its next times to show.", 1, 0, schedules.MOST_NEXT)
+OF_SCHEDULE = text("schedule_id", "Of that schedule alone.")
 NO_MORE = ((204, None),)
 OF_A_FILE = ((206, BYTES), (304, None), (412, None), (416, shapes.Error))
 HARMLESS = "Open to everybody: it tells nothing about anybody."
@@ -122,7 +128,7 @@ ABOUT: Mapping[Handler, About] = {
     deployments.version: gives(shapes.Version),
     events.version_events: gives(EVENT_STREAM, query=STREAM, also=NO_MORE),
     runs.create: gives(shapes.RunAccepted, takes=CreateRun, status=202, creates=True),
-    runs.listing: gives(shapes.Runs, query=(OF, IN_THREAD, STATUS, ENVIRONMENT, *PAGE)),
+    runs.listing: gives(shapes.Runs, query=(OF, IN_THREAD, OF_SCHEDULE, STATUS, ENVIRONMENT, *PAGE)),
     runs.get: gives(shapes.Run),
     runs.wait: gives(shapes.Run, query=(TIMEOUT,)),
     runs.cancel: gives(shapes.Canceled, also=((202, shapes.Canceled),)),
@@ -153,6 +159,14 @@ ABOUT: Mapping[Handler, About] = {
     webhooks.deliveries: gives(webhook_shapes.Deliveries, query=(HOW, OF_RUN, *PAGE)),
     webhooks.delivery: gives(webhook_shapes.Delivery),
     webhooks.redeliver: gives(webhook_shapes.Delivery, status=202),
+    schedules.create: gives(schedule_shapes.Schedule, takes=CreateSchedule, status=201),
+    schedules.listing: gives(schedule_shapes.Schedules, query=PAGE),
+    schedules.get: gives(schedule_shapes.Schedule, query=(NEXT,)),
+    schedules.change: gives(schedule_shapes.Schedule, takes=ChangeSchedule),
+    schedules.delete: empties(),
+    schedules.pause: gives(schedule_shapes.Schedule),
+    schedules.resume: gives(schedule_shapes.Schedule),
+    schedules.history: gives(schedule_shapes.Ticks, query=PAGE),
     incoming.start_run: gives(
         shapes.RunAccepted,
         takes=webhook_shapes.Input,

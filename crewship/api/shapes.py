@@ -195,6 +195,7 @@ class Run(msgspec.Struct, kw_only=True):
     version_number: int
     thread_id: str | None
     rerun_of: str | None
+    schedule_id: str | None
     environment: Environment
     status: RunStatus
     attempt: int

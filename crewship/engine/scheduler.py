@@ -37,6 +37,8 @@ class Pending(msgspec.Struct, frozen=True):
     most_at_once: int
     expires_at: datetime
     not_before: datetime | None = None
+    turn_of: str | None = None
+    """A schedule of whose runs one goes on at a time."""
 
 
 class Scheduler:
@@ -49,6 +51,7 @@ class Scheduler:
         self._waiting: OrderedDict[str, Pending] = OrderedDict()
         self._running: dict[str, asyncio.Task[None]] = {}
         self._of_deployment: Counter[str] = Counter()
+        self._turns: dict[str, str] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._draining = False
 
@@ -61,7 +64,7 @@ class Scheduler:
         for row in unfinished:
             run, _ = await runs.get(self._parts.log, row["id"])
             if run.server_id == self._parts.server_id:
-                self._supervise(run.id, run.deployment_id)
+                self._supervise(run.id, run.deployment_id, run.turn_of)
             elif run.server_id is None and await self._has_its_turn(run):
                 await self._enqueue(run, datetime.fromisoformat(row["created_at"]))
         self._tasks = [
@@ -140,6 +143,7 @@ class Scheduler:
             limits.max_concurrency,
             since + timedelta(seconds=limits.queue_timeout),
             run.not_before,
+            run.turn_of,
         )
 
     def _fill(self) -> None:
@@ -155,13 +159,17 @@ class Scheduler:
                 continue
             if 0 < pending.most_at_once <= self._of_deployment[pending.deployment_id]:
                 continue
+            if pending.turn_of is not None and pending.turn_of in self._turns.values():
+                continue
             del self._waiting[pending.run_id]
-            self._supervise(pending.run_id, pending.deployment_id)
+            self._supervise(pending.run_id, pending.deployment_id, pending.turn_of)
 
-    def _supervise(self, run_id: str, deployment_id: str) -> None:
+    def _supervise(self, run_id: str, deployment_id: str, turn_of: str | None) -> None:
         task = asyncio.create_task(self._see_through(run_id), name=f"supervisor {run_id}")
         self._running[run_id] = task
         self._of_deployment[deployment_id] += 1
+        if turn_of is not None:
+            self._turns[run_id] = turn_of
         task.add_done_callback(lambda _: self._done(run_id, deployment_id))
 
     async def _see_through(self, run_id: str) -> None:
@@ -184,6 +192,7 @@ class Scheduler:
 
     def _done(self, run_id: str, deployment_id: str) -> None:
         self._running.pop(run_id, None)
+        self._turns.pop(run_id, None)
         self._of_deployment[deployment_id] -= 1
         if not self._of_deployment[deployment_id]:
             del self._of_deployment[deployment_id]
