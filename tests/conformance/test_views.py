@@ -76,7 +76,7 @@ async def test_views_follow_the_log(place: Place):
     views = await place.views()
     await write_history(place.log)
     await views.reached(place.log.appended, 10)
-    statuses = {row["id"]: row["status"] for row in await views.rows(runs_view.listing(()), limit=10, offset=0)}
+    statuses = {row["id"]: row["status"] for row in await views.rows(runs_view.listing(()), limit=100, offset=0)}
     ended = {"run_1": "succeeded", "run_2": "succeeded", "run_3": "failed", "run_4": "canceled"}
     assert ended.items() <= statuses.items()
     await views.close()

@@ -25,6 +25,7 @@ from projections import ALL
 from tests.golden.history_attempts import attempts
 from tests.golden.history_audit import audit
 from tests.golden.history_repeats import repeats
+from tests.golden.history_schedules import schedules
 from tests.golden.history_tables import tables
 from tests.golden.history_webhooks import webhooks
 
@@ -78,6 +79,7 @@ def history() -> list[Change]:
         *_threads(),
         *attempts(),
         *webhooks(),
+        *schedules(),
         *audit(),
         *repeats(),
         Change("idem:ef", 0, [name.RequestRemembered(fingerprint="ef" * 32, run_id="run_1")]),
