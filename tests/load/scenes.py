@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from tests.server import ADMIN_KEY, Api, ServerProcess
@@ -192,7 +193,7 @@ async def neighbour(server: ServerProcess, seconds: int) -> Figures:
             if b"event: run.completed" in line:
                 break
         outgoing.close()
-        return [max(0.0, later - sooner - 0.05) for sooner, later in zip(came, came[1:], strict=False)]
+        return [max(0.0, later - sooner - 0.05) for sooner, later in pairwise(came)]
 
     lines = seconds * 20
     alone = await delays(await start("probe", ["slowly", lines, 0.05]))
