@@ -144,6 +144,7 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
             log, views, blobs, chosen.builder, server_id=identity.server_id, epoch=identity.epoch, most=settings.builds
         )
         scheduler = Scheduler(parts, views, settings.concurrency)
+        service.waiting = lambda: scheduler.waiting
         await builds.open()
         stack.push_async_callback(builds.close)
         await scheduler.open()

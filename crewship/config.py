@@ -37,6 +37,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     admin_key: str | None = None
     cors_origins: tuple[str, ...] = ()
     concurrency: int = 8
+    queue: int = 10_000
     builds: int = 2
     drain: float = 0.0
     docker_host: str | None = None
@@ -77,6 +78,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "trusted_proxies": _listed(env.get("CREWSHIP_TRUSTED_PROXIES", "")),
             "docker_host": env.get("DOCKER_HOST"),
             "concurrency": env.get("CREWSHIP_CONCURRENCY"),
+            "queue": env.get("CREWSHIP_QUEUE"),
             "builds": env.get("CREWSHIP_BUILDS"),
             "drain": duration(drain) if drain else None,
             "public_url": env.get("CREWSHIP_PUBLIC_URL"),
@@ -99,8 +101,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 ipaddress.ip_network(network)
             except ValueError:
                 raise BadRequest(f"CREWSHIP_TRUSTED_PROXIES: {network!r} is not an address or a network") from None
-        if settings.concurrency < 1 or settings.builds < 1:
-            raise BadRequest("CREWSHIP_CONCURRENCY and CREWSHIP_BUILDS are at least 1")
+        if min(settings.concurrency, settings.queue, settings.builds) < 1:
+            raise BadRequest("CREWSHIP_CONCURRENCY, CREWSHIP_QUEUE and CREWSHIP_BUILDS are at least 1")
         return settings
 
 

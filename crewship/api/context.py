@@ -15,7 +15,7 @@ from crewship.commands.keys import Keys, Principal
 from crewship.config import Settings
 from crewship.eventlog import Author, EventLog
 from crewship.views import Views
-from domain.errors import BadRequest
+from domain.errors import BadRequest, Unavailable
 
 READ_WAIT_SECONDS = 1.0
 POSITION_HEADER = "Crewship-Position"
@@ -38,10 +38,23 @@ class Service:
     """Which addresses may be told of runs."""
     seal: Callable[[], Awaitable[object]]
     """Seals what was appended until now."""
+    waiting: Callable[[], int] = lambda: 0
+    """How many runs wait for their turn."""
     closing: bool = False
     runs_only: str | None = None
     """An address of ours at which the keys of runs are taken and no others."""
     streams: set["asyncio.Task[Any]"] = field(default_factory=set)
+
+    def admit(self) -> None:
+        """Raises Unavailable if no new work is taken."""
+        if self.closing:
+            raise Unavailable("The server is shutting down")
+
+    def admit_run(self) -> None:
+        """Raises Unavailable if no more runs are taken: what waits must be bounded, or nothing is."""
+        self.admit()
+        if (waiting := self.waiting()) >= self.settings.queue:
+            raise Unavailable(f"{waiting} runs wait for their turn already (CREWSHIP_QUEUE); try again later")
 
 
 SERVICE = web.AppKey("service", Service)

@@ -13,7 +13,7 @@ from crewship.api.reach import bound_to, how_many
 from crewship.api.repeats import repeatable
 from crewship.commands import deployments as commands
 from crewship.views import Views
-from domain.errors import BadRequest, NotFound, Unavailable
+from domain.errors import BadRequest, NotFound
 from domain.manifest import parse
 from projections import deployments as view
 from projections import runs as runs_view
@@ -63,8 +63,7 @@ async def delete(request: web.Request) -> web.Response:
 async def upload(request: web.Request) -> web.Response:
     """POST /v1/deployments/{deployment}/versions: the project as a gzipped tar."""
     service = request.app[SERVICE]
-    if service.closing:
-        raise Unavailable("The server is shutting down")
+    service.admit()
     target = environment(request)
     deployment, _ = await commands.find(service.log, request.match_info["deployment"])
     blob = await service.blobs.put_stream(_chunks(request), service.settings.upload_limit)

@@ -17,7 +17,7 @@ from crewship.api.runs import come_to
 from crewship.commands import runs, webhooks
 from crewship.commands.keys import Principal
 from crewship.config import RateLimit
-from domain.errors import RateLimited, Unavailable
+from domain.errors import RateLimited
 
 START_SECONDS = 10.0
 EACH_TOKEN = RateLimit(60, 60.0)
@@ -34,8 +34,7 @@ async def start_run(request: web.Request) -> web.Response:
     refuse_where_only_runs_may(request)
     deployment_id, webhook = await webhooks.by_token(service.log, request.match_info["token"])
     _count(request, webhook.id)
-    if service.closing:
-        raise Unavailable("The server is shutting down")
+    service.admit_run()
     request[PRINCIPAL] = Principal(actor=f"webhook:{webhook.id}", scopes=frozenset())
     given = await body(request, dict[str, Any])
     check_size("The body", given)

@@ -31,8 +31,7 @@ STATUSES = ("pending", "running", "succeeded", "failed", "canceled")
 async def create(request: web.Request) -> web.Response:
     """POST /v1/runs: ask for a run of the version that is live in an environment."""
     service = request.app[SERVICE]
-    if service.closing:
-        raise Unavailable("The server is shutting down")
+    service.admit_run()
     wanted = await body(request, CreateRun)
     if not wanted.deployment_id:
         raise BadRequest("deployment_id is required")
@@ -49,8 +48,7 @@ async def create(request: web.Request) -> web.Response:
 async def rerun(request: web.Request) -> web.Response:
     """POST /v1/runs/{run_id}/rerun: a new run like that one, in its thread if it had one."""
     service = request.app[SERVICE]
-    if service.closing:
-        raise Unavailable("The server is shutting down")
+    service.admit_run()
     wanted = await body(request, RerunRun)
     check_size("input", wanted.input)
     run_id = request.match_info["run_id"]

@@ -29,7 +29,7 @@ from crewship.commands import checkpoints as checkpoint_commands
 from crewship.commands import runs as run_commands
 from crewship.commands import threads as commands
 from crewship.commands.threads import Turn
-from domain.errors import BadRequest, NotFound, Unavailable
+from domain.errors import BadRequest, NotFound
 from domain.run import Resume, Update
 from projections import threads as view
 from projections.projection import Row, from_json
@@ -111,8 +111,7 @@ async def copy(request: web.Request) -> web.Response:
 async def run(request: web.Request) -> web.Response:
     """POST /v1/threads/{thread_id}/runs: the thread's next turn: an input, or the answer to its question."""
     service = request.app[SERVICE]
-    if service.closing:
-        raise Unavailable("The server is shutting down")
+    service.admit_run()
     wanted = await body(request, RunThread)
     check_size("input", wanted.input)
     resume = None if wanted.resume is msgspec.UNSET else Resume(wanted.resume)

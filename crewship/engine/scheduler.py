@@ -1,7 +1,7 @@
-"""Decides which pending run starts when: oldest first, within the limits of the server and of each deployment."""
+"""Decides which pending run starts when, within the limits of the server and of each deployment."""
 
 import asyncio
-from collections import Counter, OrderedDict
+from collections import Counter
 from datetime import datetime, timedelta
 
 import msgspec
@@ -10,6 +10,7 @@ import structlog
 from crewship import clock
 from crewship.commands import deployments, runs
 from crewship.engine.supervisor import Parts, Supervisor, end
+from crewship.engine.waiting import Pending, WaitingRuns
 from crewship.eventlog import Author
 from crewship.eventlog.following import follow
 from crewship.views import Views
@@ -29,18 +30,6 @@ _AFTERWARDS = 0.005  # so that a timer never rings in the millisecond before the
 logger = structlog.get_logger(__name__)
 
 
-class Pending(msgspec.Struct, frozen=True):
-    """A run that waits for its turn, or for its next attempt: it has none before `not_before`."""
-
-    run_id: str
-    deployment_id: str
-    most_at_once: int
-    expires_at: datetime
-    not_before: datetime | None = None
-    turn_of: str | None = None
-    """A schedule of whose runs one goes on at a time."""
-
-
 class Scheduler:
     """Follows the log for runs, and gives each a supervisor when its turn comes."""
 
@@ -48,7 +37,7 @@ class Scheduler:
         self._parts = parts
         self._views = views
         self._concurrency = concurrency
-        self._waiting: OrderedDict[str, Pending] = OrderedDict()
+        self._waiting = WaitingRuns()
         self._running: dict[str, asyncio.Task[None]] = {}
         self._of_deployment: Counter[str] = Counter()
         self._turns: dict[str, str] = {}
@@ -125,7 +114,7 @@ class Scheduler:
                     if run.status == "pending" and run.server_id is None:
                         await self._enqueue(run, recorded.at)
                 case RunCanceled(run_id=run_id):
-                    self._waiting.pop(run_id, None)
+                    self._waiting.discard(run_id)
         self._fill()
 
     async def _enqueue(self, run: Run, since: datetime) -> None:
@@ -137,31 +126,18 @@ class Scheduler:
             since = max(since, run.not_before)
             pause = (run.not_before - clock.now()).total_seconds()
             asyncio.get_running_loop().call_later(max(0.0, pause) + _AFTERWARDS, self._fill)
-        self._waiting[run.id] = Pending(
-            run.id,
-            run.deployment_id,
-            limits.max_concurrency,
-            since + timedelta(seconds=limits.queue_timeout),
-            run.not_before,
-            run.turn_of,
-        )
+        expires_at = since + timedelta(seconds=limits.queue_timeout)
+        most = limits.max_concurrency
+        self._waiting.add(Pending(run.id, run.deployment_id, most, expires_at, run.not_before, run.turn_of))
 
     def _fill(self) -> None:
         """Start what may start."""
-        if self._draining or len(self._running) >= self._concurrency:
-            return
         now = clock.now()
-        for pending in list(self._waiting.values()):
-            if len(self._running) >= self._concurrency:
-                return
+        while not self._draining and len(self._running) < self._concurrency:
             # An attempt that has failed may still be cleared away: its end looks here again.
-            if pending.run_id in self._running or (pending.not_before is not None and now < pending.not_before):
-                continue
-            if 0 < pending.most_at_once <= self._of_deployment[pending.deployment_id]:
-                continue
-            if pending.turn_of is not None and pending.turn_of in self._turns.values():
-                continue
-            del self._waiting[pending.run_id]
+            pending = self._waiting.take(now, self._of_deployment, self._running, self._turns.values())
+            if pending is None:
+                return
             self._supervise(pending.run_id, pending.deployment_id, pending.turn_of)
 
     def _supervise(self, run_id: str, deployment_id: str, turn_of: str | None) -> None:
@@ -204,12 +180,12 @@ class Scheduler:
             await asyncio.sleep(EXPIRY_LOOK_SECONDS)
             self._fill()  # should a clock have been set
             now = clock.now()
-            for pending in [pending for pending in self._waiting.values() if pending.expires_at <= now]:
-                self._waiting.pop(pending.run_id, None)
+            for pending in [pending for pending in self._waiting if pending.expires_at <= now]:
+                self._waiting.discard(pending.run_id)
                 try:
                     await self._end_expired(pending.run_id)
                 except DomainError as refusal:  # the log cannot be written now; the next look tries again
-                    self._waiting[pending.run_id] = pending
+                    self._waiting.add(pending)
                     logger.warning("an expired run could not be ended", run_id=pending.run_id, why=refusal.message)
 
     async def _end_expired(self, run_id: str) -> None:

@@ -6,7 +6,7 @@ from tests.load.scenes import all_scenes, opened
 
 
 def test_a_server_under_load_answers_and_does_not_swell(tmp_path: Path):
-    server = opened(tmp_path)
+    server = opened(tmp_path, CREWSHIP_QUEUE="30")
     told = all_scenes(server, 0.04, lambda line: print(line))
     assert server.stop() == 0
     assert [figures.scene for figures in told] == [
@@ -19,4 +19,4 @@ def test_a_server_under_load_answers_and_does_not_swell(tmp_path: Path):
     for figures in told:
         assert figures.health, figures.told()
         assert figures.memory_most - figures.memory_before < 100, figures.told()
-        assert set(figures.answers) <= {202, 503}, figures.told()
+    assert set(told[-1].answers) == {202, 503}, told[-1].told()
