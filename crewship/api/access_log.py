@@ -17,7 +17,7 @@ import structlog
 from aiohttp import web
 
 from crewship import clock
-from crewship.api.context import PRINCIPAL, REQUEST_ID, STARTED
+from crewship.api.context import CLIENT, PRINCIPAL, REQUEST_ID, STARTED
 from crewship.api.limits import client
 
 MOST_WAITING = 10_000
@@ -89,5 +89,5 @@ def entry(request: web.BaseRequest, response: web.StreamResponse) -> dict[str, o
         "ms": round((now - request.get(STARTED, now)) * 1000, 1),
         "request_id": request.get(REQUEST_ID),
         "actor": principal.actor if principal else None,
-        "client": client(request),
+        "client": request.get(CLIENT) or client(request),
     }

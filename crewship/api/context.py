@@ -62,6 +62,8 @@ PRINCIPAL = web.RequestKey("principal", Principal)
 REQUEST_ID = web.RequestKey("request_id", str)
 STARTED = web.RequestKey("started", float)
 """By the loop's clock."""
+CLIENT = web.RequestKey("client", str)
+"""From where the request comes."""
 
 
 def author(request: web.Request) -> Author:

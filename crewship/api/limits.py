@@ -116,7 +116,7 @@ DOORKEEPER = web.AppKey("doorkeeper", Doorkeeper)
 
 
 def client(request: web.BaseRequest) -> str:
-    """The address of whoever asks: of the last proxy, where there is one."""
+    """The address at the other end of the connection: of the last proxy, where there is one."""
     name = request.transport.get_extra_info("peername") if request.transport else None
     return str(name[0]) if name else ""
 

@@ -55,9 +55,10 @@ def count(request: web.BaseRequest, response: web.StreamResponse) -> None:
 
 
 def _route(request: web.BaseRequest) -> str:
-    match = request.match_info if isinstance(request, web.Request) else None
-    # A request that could not be parsed has no match, whatever the library's types say.
-    resource = match.route.resource if match is not None else None
+    # What never became a request was not routed, and asking it where to is an error.
+    if not isinstance(request, web.Request) or STARTED not in request:
+        return "none"
+    resource = request.match_info.route.resource
     return resource.canonical if resource is not None else "none"
 
 

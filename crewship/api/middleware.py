@@ -11,7 +11,7 @@ from aiohttp import web
 
 from crewship import ids
 from crewship.api import reach
-from crewship.api.context import POSITION_HEADER, PRINCIPAL, REQUEST_ID, SERVICE, STARTED
+from crewship.api.context import CLIENT, POSITION_HEADER, PRINCIPAL, REQUEST_ID, SERVICE, STARTED, address
 from crewship.api.limits import DOORKEEPER, Left
 from crewship.api.reach import RunReach
 from crewship.eventlog import StreamMoved
@@ -65,6 +65,7 @@ def refusal(request: web.BaseRequest, error: DomainError) -> web.Response:
 async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give each request an id: the client's, if it sends a plain one. What is logged meanwhile carries it."""
     request[STARTED] = asyncio.get_running_loop().time()
+    request[CLIENT] = address(request) or ""
     given = request.headers.get(REQUEST_ID_HEADER, "")
     request[REQUEST_ID] = given if _REQUEST_ID.fullmatch(given) else ids.new("req")
     structlog.contextvars.bind_contextvars(request_id=request[REQUEST_ID])
