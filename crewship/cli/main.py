@@ -25,6 +25,8 @@ COMMANDS = {
     "versions": ("crewship.cli.versions:versions", "List and look at the versions of a deployment."),
     "promote": ("crewship.cli.versions:promote", "Put live in production what is live in staging."),
     "env": ("crewship.cli.env:env", "Set the environment variables that runs get."),
+    "webhooks": ("crewship.cli.webhooks:webhooks", "Let others start runs, and be told how runs ended."),
+    "schedules": ("crewship.cli.schedules:schedules", "Let runs begin by the clock."),
     "keys": ("crewship.cli.keys:keys", "Create, list and revoke API keys."),
     "audit": ("crewship.cli.audit:audit", "Who did what, and whether the log still is what was written."),
     "replay": ("crewship.cli.replay:replay", "Play a run again as it happened, or open a server on the past."),
