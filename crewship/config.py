@@ -12,6 +12,7 @@ import msgspec
 from domain.errors import BadRequest
 
 _BASE_IMAGE = re.compile(r"CREWSHIP_BASE_IMAGE_(SLIM|BROWSER)_PYTHON_(\d+_\d+)")
+_NODE_IMAGE = re.compile(r"CREWSHIP_BASE_IMAGE_(SLIM|BROWSER)_NODE_(\d+)")
 
 _RATE = re.compile(r"(\d{1,9})(?:/(s|m|h))?")
 
@@ -42,6 +43,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     drain: float = 0.0
     docker_host: str | None = None
     base_images: dict[tuple[str, str], str] = {}
+    node_images: dict[tuple[str, str], str] = {}
     egress_allow: tuple[str, ...] = ()
     webhook_allow: tuple[str, ...] = ()
     upload_limit: int = 256 * 1024 * 1024
@@ -89,7 +91,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             settings = msgspec.convert(present, cls, strict=False)
         except msgspec.ValidationError as error:
             raise BadRequest(f"A setting is wrong: {error}") from None
-        settings = msgspec.structs.replace(settings, base_images=_base_images(env))
+        images, nodes = _base_images(env, _BASE_IMAGE), _base_images(env, _NODE_IMAGE)
+        settings = msgspec.structs.replace(settings, base_images=images, node_images=nodes)
         if rate := env.get("CREWSHIP_RATE_LIMIT"):
             settings = msgspec.structs.replace(settings, rate_limit=_rate_limit(rate))
         if settings.postgres and not settings.postgres.startswith(("postgresql://", "postgres://")):
@@ -118,11 +121,11 @@ def _rate_limit(text: str) -> RateLimit | None:
     return RateLimit(int(match[1]), seconds) if int(match[1]) else None
 
 
-def _base_images(env: Mapping[str, str]) -> dict[tuple[str, str], str]:
-    """CREWSHIP_BASE_IMAGE_SLIM_PYTHON_3_11=… and the like, by profile and version."""
+def _base_images(env: Mapping[str, str], named: re.Pattern[str]) -> dict[tuple[str, str], str]:
+    """CREWSHIP_BASE_IMAGE_SLIM_PYTHON_3_11=… or CREWSHIP_BASE_IMAGE_SLIM_NODE_22=…, by profile and version."""
     images = {}
     for name, image in env.items():
-        if match := _BASE_IMAGE.fullmatch(name):
+        if match := named.fullmatch(name):
             images[match[1].lower(), match[2].replace("_", ".")] = image
     return images
 

@@ -31,6 +31,13 @@ def engine_and_base() -> tuple[str, str]:
     return url, image
 
 
+@functools.cache
+def node_base() -> str:
+    """The name of a base image with a Node and without a Python."""
+    ended = subprocess.run([_SCRIPT, "--node"], stdout=subprocess.PIPE, check=True, text=True, timeout=900)
+    return ended.stdout.split()[2]
+
+
 def docker(*arguments: str) -> str:
     """What the docker command says, asked of the tests' engine."""
     command = ["docker", "--host", engine_and_base()[0], *arguments]
@@ -52,10 +59,10 @@ class Server:
 
     def __init__(self, data: Path, server_id: str, *, url: str | None = None, **more: Any) -> None:
         own, image = engine_and_base()
-        environ = {"environ": more.pop("environ")} if "environ" in more else {}
+        given = {name: more.pop(name) for name in ("environ", "node_images") if name in more}
         self.id = server_id
         self.engine = Engine(url or own)
-        self.builder = DockerBuilder(self.engine, data, server_id, base_images={("slim", "3.11"): image}, **environ)
+        self.builder = DockerBuilder(self.engine, data, server_id, base_images={("slim", "3.11"): image}, **given)
         self.executor = DockerExecutor(self.engine, self.builder, data, server_id, **{"prove": False, **more})
 
     async def build(self, order: BuildOrder) -> list[str]:

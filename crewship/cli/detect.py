@@ -16,7 +16,10 @@ _PYTHON_FILES = {
 }
 _NODE_FILES = ("graph.ts", "agent.ts", "index.ts", "graph.js", "agent.js", "index.js", "graph.mjs", "index.mjs")
 _PREBUILT = frozenset({"create_react_agent", "create_agent", "create_supervisor", "create_swarm", "create_deep_agent"})
-_EXPORTED = re.compile(r"^export\s+const\s+([A-Za-z_$][\w$]*)[^=\n]*=[^;]*?\.compile\(", re.MULTILINE)
+_GRAPH = r"(?:[^;]*?\.compile|\s*(?:await\s+)?(?:createReactAgent|createAgent|createSupervisor|createSwarm))\("
+_ASSIGNED = re.compile(rf"^(export\s+)?(?:const|let)\s+([A-Za-z_$][\w$]*)[^=\n]*={_GRAPH}", re.MULTILINE)
+_MAKER = re.compile(rf"^export\s+(?:async\s+)?function\s+([A-Za-z_$][\w$]*)[^\0]*?\breturn{_GRAPH}", re.MULTILINE)
+_LISTED = re.compile(r"^export\s*\{([^}]*)\}(?!\s*from)", re.MULTILINE)
 _LARGEST = 1_000_000
 
 
@@ -34,9 +37,10 @@ def frameworks(folder: Path) -> list[Framework]:
     found: list[Framework] = []
     if "crewai" in names:
         found.append("crewai")
-    if "langgraph" in names or (folder / "langgraph.json").exists():
+    in_node = "@langchain/langgraph" in _node_dependencies(folder)
+    if "langgraph" in names or (not in_node and (folder / "langgraph.json").exists()):
         found.append("langgraph")
-    if "@langchain/langgraph" in _node_dependencies(folder):
+    if in_node:
         found.append("langgraph-js")
     return found
 
@@ -57,6 +61,17 @@ def python_version(folder: Path) -> str | None:
     """The Python that the project pins, like 3.12. A lower bound pins nothing: the server then takes what fits best."""
     wanted = _text(folder / ".python-version") or str(_project(folder).get("requires-python", ""))
     match = re.match(r"\s*(?:==|~=|\^)?\s*(3\.(?:9|[1-9][0-9]))\b", wanted)
+    return match[1] if match else None
+
+
+def node_version(folder: Path) -> str | None:
+    """The major version of Node that the project pins, like 22; what `engines` allow is left to the server."""
+    pinned = (
+        _text(folder / ".nvmrc"),
+        _text(folder / ".node-version"),
+        _json(folder / "langgraph.json").get("node_version"),
+    )
+    match = re.match(r"\s*v?([1-9][0-9])\b", str(next((version for version in pinned if version), "")))
     return match[1] if match else None
 
 
@@ -105,9 +120,21 @@ def _module(folder: Path, path: Path) -> str:
 
 def _node(folder: Path) -> str | None:
     for path in _candidates(folder, _NODE_FILES):
-        if match := _EXPORTED.search(_text(path) or ""):
-            return f"./{path.relative_to(folder).as_posix()}:{match[1]}"
+        if name := _exported(_text(path) or ""):
+            return f"./{path.relative_to(folder).as_posix()}:{name}"
     return None
+
+
+def _exported(text: str) -> str | None:
+    """The export that is a compiled graph, else the exported function that returns one."""
+    listed = {part.strip(): None for exports in _LISTED.findall(text) for part in exports.split(",")}
+    for exported, name in _ASSIGNED.findall(text):
+        if exported or name in listed:
+            return str(name)
+    renamed = {part.split(" as ")[0].strip(): part.split(" as ")[1].strip() for part in listed if " as " in part}
+    found = [renamed[name] for _, name in _ASSIGNED.findall(text) if name in renamed]
+    made = _MAKER.search(text)
+    return found[0] if found else made[1] if made else None
 
 
 def _candidates(folder: Path, names: tuple[str, ...]) -> Iterator[Path]:

@@ -11,14 +11,14 @@ from crewship.cli.errors import Mistake
 from domain import manifest
 from domain.errors import BadRequest
 
-TEMPLATES = ("crewai", "langgraph")
+TEMPLATES = ("crewai", "langgraph", "langgraph-js")
 _KEYS = {"crewai": "crewship env set OPENAI_API_KEY=sk-… --name {name}, then "}  # of templates that need a model
 _SUFFIX = ".template"
 
 
 @click.command()
 @click.argument("path", required=False, type=click.Path(path_type=Path, file_okay=False), default=Path())
-@click.option("--template", type=click.Choice(TEMPLATES), help="Start a new project; langgraph needs no key.")
+@click.option("--template", type=click.Choice(TEMPLATES), help="Start a new project; the langgraph ones need no key.")
 @click.option("--name", metavar="NAME", help="The deployment's name; else the folder gives it.")
 @click.option("--framework", type=click.Choice(manifest.FRAMEWORKS), help="Where it cannot be told from the project.")
 @click.option("--entrypoint", metavar="MODULE:ATTR", help="Where it cannot be told from the project.")
@@ -83,7 +83,7 @@ def _for_project(
         found = detect.deployables(folder, framework)
     if not found:
         raise Mistake(_not_found(folder, framework))
-    text = _toml(found, name, detect.python_version(folder))
+    text = _toml(found, name, detect.python_version(folder), detect.node_version(folder))
     manifest.parse(text)  # what we write must be what we read
     return {manifest.FILE: text}
 
@@ -99,7 +99,7 @@ def _not_found(folder: Path, framework: manifest.Framework | None) -> str:
     return f"{folder} is a {known[0]} project, but its entrypoint was not found: add --entrypoint {example}"
 
 
-def _toml(found: list[detect.Found], name: str | None, python: str | None) -> str:
+def _toml(found: list[detect.Found], name: str | None, python: str | None, node: str | None) -> str:
     """The file's text; several deployments where the project has several graphs."""
     tables = []
     for one in found:
@@ -107,8 +107,8 @@ def _toml(found: list[detect.Found], name: str | None, python: str | None) -> st
         if name and len(found) == 1:
             lines.append(f"name = {_quoted(name)}")
         lines += [f"framework = {_quoted(one.framework)}", f"entrypoint = {_quoted(one.entrypoint)}"]
-        if python and one.framework != "langgraph-js":
-            lines.append(f"python = {_quoted(python)}")
+        version = {"node": node} if one.framework == "langgraph-js" else {"python": python}
+        lines += [f"{key} = {_quoted(value)}" for key, value in version.items() if value]
         tables.append("\n".join(lines) + "\n")
     return "\n".join(tables)
 

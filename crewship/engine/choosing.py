@@ -58,7 +58,7 @@ async def _docker(settings: Settings, data: Path, server_id: str, port: int, sta
     except BadRule as rule:
         raise BadRequest(f"CREWSHIP_EGRESS_ALLOW: {rule}") from None
     engine = Engine(settings.docker_host)
-    builder = DockerBuilder(engine, data, server_id, base_images=settings.base_images)
+    builder = DockerBuilder(engine, data, server_id, base_images=settings.base_images, node_images=settings.node_images)
     executor = DockerExecutor(engine, builder, data, server_id, api_port=port, allow=settings.egress_allow)
     try:
         await engine.open()

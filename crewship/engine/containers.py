@@ -22,9 +22,11 @@ from crewship.engine.docker_bases import Image
 from crewship.engine.docker_engine import Engine, EngineAway, EngineProblem, EngineRefused, frames
 from crewship.engine.docker_journal import JournalReader
 from crewship.engine.docker_network import Network
+from crewship.engine.docker_owners import identity
 from crewship.engine.docker_sandbox import DockerSandbox
 from crewship.engine.executor import BuildFailed, Launch, LaunchFailed
-from crewship.engine.images import APP, SITE, VENV, DockerBuilder, identity
+from crewship.engine.images import APP, SITE, VENV, DockerBuilder
+from crewship.engine.programs import MODULES
 
 _BEGIN = 30.0  # seconds that a container may take until its guard says its first word
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
@@ -224,13 +226,14 @@ def configuration(launch: Launch, image: Image, server_id: str, network: str) ->
         docker_state.DEPLOYMENT: launch.order.deployment_id,
         docker_state.VERSION: launch.order.version_id,
     }
-    python = json.loads(image.labels[docker_state.PYTHON])["executable"]
-    guard = [python, "-I", "-S", "/runner/guard.py", "--journal", "1", "--ascii"]
+    python = json.loads(image.labels[docker_state.PYTHON])
+    command = python.get("command") or [python["executable"]]
+    guard = [*command, "-I", "-S", "/runner/guard.py", "--journal", "1", "--ascii"]
     owner = identity(launch.order.deployment_id)
     volume = {"Labels": {name: labels[name] for name in (docker_state.SERVER, docker_state.RUN)}}
     return {
         "Image": image.id,
-        "Entrypoint": [*guard, "--", f"{VENV}/bin/python", "/runner/run.py"],
+        "Entrypoint": [*guard, "--", *_host(image)],
         "Cmd": [],
         "User": f"{owner}:{owner}",
         "WorkingDir": "/",
@@ -253,6 +256,26 @@ def configuration(launch: Launch, image: Image, server_id: str, network: str) ->
     }
 
 
+def _host(image: Image) -> list[str]:
+    """What the guard starts: the host of the project's framework."""
+    node = image.labels.get(docker_state.NODE)
+    if node is not None:
+        return [json.loads(node)["executable"], "/runner/node/run.mjs"]
+    return [f"{VENV}/bin/python", "/runner/run.py"]
+
+
+def _packages(image: Image) -> dict[str, str]:
+    """Variables by which the project's code finds its packages."""
+    if docker_state.NODE in image.labels:
+        return {"PATH": f"/{MODULES}/.bin:/usr/local/bin:/usr/bin:/bin"}
+    return {
+        "PATH": f"{VENV}/bin:/usr/local/bin:/usr/bin:/bin",
+        "VIRTUAL_ENV": VENV,
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",  # it would lie in the run's own copy, for nobody
+    }
+
+
 def _bounds(limits: Mapping[str, Any]) -> dict[str, Any]:
     """What the kernel is to hold the container to."""
     bounds: dict[str, Any] = {}
@@ -268,13 +291,10 @@ def _bounds(limits: Mapping[str, Any]) -> dict[str, Any]:
 def _spec(launch: Launch, image: Image) -> dict[str, Any]:
     """The spec with what only this executor knows: where things are, and the environment that goes with that."""
     environment = {
-        "PATH": f"{VENV}/bin:/usr/local/bin:/usr/bin:/bin",
         "HOME": _TEMPORARY,
         "TMPDIR": _TEMPORARY,
         "LANG": "C.UTF-8",
-        "VIRTUAL_ENV": VENV,
-        "PYTHONUNBUFFERED": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",  # it would lie in the run's own copy, for nobody
+        **_packages(image),
     }
     # The kernel counts processes by container here. By user it would count those of a deployment's other runs as well.
     limits = {**(launch.spec.get("limits") or {}), "processes": None}

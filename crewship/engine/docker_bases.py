@@ -17,7 +17,7 @@ from crewship.engine.docker_tar import Packed
 from crewship.engine.docker_workshop import Workshop
 from crewship.engine.executor import BuildFailed
 
-RUNNER = Path(__file__).parent.parent / "runner" / "python"
+RUNNER = Path(__file__).parent.parent / "runner"
 
 _PULL_SECONDS = 900.0
 _OFFICIAL = ("3.11", "3.12", "3.13", "3.10", "3.14")  # for which python:3.X-slim exists, best known first
@@ -112,8 +112,8 @@ class Bases:
     """Gives base images with the runner of this server in them; each is made once."""
 
     def __init__(self, engine: Engine, images: Mapping[tuple[str, str], str], server_id: str, repository: str) -> None:
-        self._engine, self._images, self._repository = engine, dict(images), repository
-        self._server_id = server_id
+        self.engine, self._images, self.repository = engine, dict(images), repository
+        self.server_id = server_id
         self._making = asyncio.Lock()
         self._pulled: dict[str, Image] = {}
         self.runner = digest(RUNNER)
@@ -122,13 +122,13 @@ class Bases:
         """The base for a request. Pulls what is not there. Raises BuildFailed."""
         python, name = chosen(asked, profile, self._images)
         async with self._making:
-            base = await self._pull(name)
+            base = await self.pull(name)
             tag = hashlib.sha256(f"{base.id} {self.runner}".encode()).hexdigest()[:24]
-            image = f"{self._repository}/runner:{tag}"
-            found = await inspect(self._engine, image)
+            image = f"{self.repository}/runner:{tag}"
+            found = await inspect(self.engine, image)
             if found is None:
                 await self.with_runner(base.id, image, {docker_state.KIND: "runner"})
-                found = await inspect(self._engine, image)
+                found = await inspect(self.engine, image)
         if found is None:
             raise BuildFailed(f"the base image {name} could not be prepared")
         told = json.loads(found.labels[docker_state.PYTHON])
@@ -137,19 +137,20 @@ class Bases:
             raise BuildFailed(f"the base image {name} was set for Python {python}, but holds Python {real}")
         return Base(image=image, base_id=base.id, executable=told["executable"], python=python)
 
-    async def _pull(self, name: str) -> Image:
-        if name in self._pulled and await inspect(self._engine, self._pulled[name].id):
+    async def pull(self, name: str) -> Image:
+        """The image of that name, pulled where it is not there. Raises BuildFailed."""
+        if name in self._pulled and await inspect(self.engine, self._pulled[name].id):
             return self._pulled[name]
-        found = await inspect(self._engine, name)
+        found = await inspect(self.engine, name)
         if found is None:
             try:
                 path, query = "images/create", {"fromImage": name}
-                last = await self._engine.json("POST", path, query=query, seconds=_PULL_SECONDS)
+                last = await self.engine.json("POST", path, query=query, seconds=_PULL_SECONDS)
             except (EngineRefused, ValueError) as problem:
                 raise BuildFailed(f"the base image {name} cannot be pulled: {problem}") from problem
             if last and "error" in last:
                 raise BuildFailed(f"the base image {name} cannot be pulled: {last['error']}")
-            found = await inspect(self._engine, name)
+            found = await inspect(self.engine, name)
         if found is None:
             raise BuildFailed(f"the base image {name} is not there and could not be pulled")
         self._pulled[name] = found
@@ -160,10 +161,10 @@ class Bases:
 
         What runs for this is the base's own interpreter, isolated from all that a build put there.
         """
-        shop = Workshop(self._engine, image, {docker_state.SERVER: self._server_id})
+        shop = Workshop(self.engine, image, {docker_state.SERVER: self.server_id})
         try:
             await shop.open(identity=0, program=["python3", "-I", "-S", "-c", _COMPILE])
-            await shop.put(await asyncio.to_thread(_packed_runner))
+            await shop.put(await asyncio.to_thread(packed_runner))
             deadline = asyncio.get_running_loop().time() + 120
             said = [line async for line in shop.run(None, deadline)]
             await shop.commit(
@@ -175,19 +176,22 @@ class Bases:
             await shop.close()
 
 
-def _packed_runner() -> Packed:
+def packed_runner() -> Packed:
     packed = Packed()
     packed.folder("runner")
-    for path in sorted(RUNNER.rglob("*")):
-        if "__pycache__" not in path.parts:
-            name = f"runner/{path.relative_to(RUNNER)}"
-            packed.folder(name) if path.is_dir() else packed.file(name, path.read_bytes())
+    # The guard and the host of Python's frameworks lie at the top, as their own imports want it; that of Node's below.
+    for place, folder in (("runner", RUNNER / "python"), ("runner/node", RUNNER / "node")):
+        packed.folder(place)
+        for path in sorted(folder.rglob("*")):
+            if "__pycache__" not in path.parts:
+                name = f"{place}/{path.relative_to(folder)}"
+                packed.folder(name) if path.is_dir() else packed.file(name, path.read_bytes())
     return packed
 
 
 def digest(folder: Path) -> str:
     """A name for what the runner's files hold. Blocks for a moment."""
     found = hashlib.sha256()
-    for path in sorted(folder.rglob("*.py")):
+    for path in sorted([*folder.rglob("*.py"), *folder.rglob("*.mjs")]):
         found.update(f"{path.relative_to(folder)}\0".encode() + path.read_bytes() + b"\0")
     return found.hexdigest()[:16]

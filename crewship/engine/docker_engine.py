@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import io
 import json
 import struct
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
@@ -102,7 +103,8 @@ class Engine:
             raise EngineAway("the connection to the Docker engine is closed")
         params = {name: _parameter(value) for name, value in (query or {}).items()}
         headers = {"Content-Type": kind or "application/json"}
-        return await self._client._do_query(path, method, params=params, data=sent, headers=headers)
+        data = io.BytesIO(sent) if isinstance(sent, bytes) else sent  # sent in pieces, however large it is
+        return await self._client._do_query(path, method, params=params, data=data, headers=headers)
 
     @asynccontextmanager
     async def fed(self, container: str, data: bytes) -> AsyncIterator[None]:

@@ -12,7 +12,8 @@ DEPLOYMENT = "crewship.deployment_id"
 VERSION = "crewship.version_id"
 KIND = "crewship.kind"  # of an image: runner, environment, version; of a container: run, build, probe
 RUNNER = "crewship.runner"  # of an image: the digest of the runner in it
-PYTHON = "crewship.python"  # of an image: the interpreter that belongs to the base, which no build could change
+PYTHON = "crewship.python"  # of an image: the guard's interpreter, which no build could change, and how it is started
+NODE = "crewship.node"  # of an image: the Node that belongs to the base; absent where programs are Python's
 ENVIRONMENT = "crewship.environment"  # of an image: the key of the dependencies in it
 SITE = "crewship.site"  # of an image: where the project is installed as a package; empty where it is none
 

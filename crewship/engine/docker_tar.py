@@ -27,6 +27,12 @@ class Packed:
         member.size = len(content)
         self._tar.addfile(member, io.BytesIO(content))
 
+    def link(self, name: str, target: str, owner: int = 0) -> None:
+        """Add a symbolic link."""
+        member = _member(name, owner, 0o777)
+        member.type, member.linkname = tarfile.SYMTYPE, target
+        self._tar.addfile(member)
+
     def tree(self, name: str, source: Path, owner: int = 0, leave_out: frozenset[str] = frozenset()) -> None:
         """Add a folder with all plain files and folders below `source`; `leave_out` are names at its top. Blocks."""
         self.folder(name, owner)

@@ -28,8 +28,9 @@ _MEMORY = 4 * 1024 * 1024 * 1024
 _PROCESSES = 2048
 _MISSING = 97  # exit status: the steps went well, but a package that must be there is not
 
-# The first process of the container. It is given {"steps", "env", "directory", "require"} and says nothing itself.
-_PROGRAM = f"""
+# The first process of the container, run by a Python. It is given {"steps", "env", "directory", "require"} and says
+# nothing itself.
+PROGRAM = f"""
 import glob, json, subprocess, sys
 order = json.load(sys.stdin)
 for step in order["steps"]:
@@ -46,7 +47,7 @@ class Missing(Exception):
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
-    """What to run: programs with their arguments, one after the other, their environment, the package required then."""
+    """What to run: programs with their arguments, one after the other; their environment; a package required then."""
 
     steps: list[list[str]]
     env: dict[str, str]
@@ -68,7 +69,7 @@ class Workshop:
         *,
         identity: int,
         network: str = "none",
-        program: Sequence[str] = ("python3", "-I", "-S", "-c", _PROGRAM),
+        program: Sequence[str] = ("python3", "-I", "-S", "-c", PROGRAM),
         reads: Mapping[Path, str] | None = None,
     ) -> None:
         """Create it, not started. The steps will be the user `identity`; `reads` are files of the host, by place."""
@@ -112,9 +113,17 @@ class Workshop:
 
     async def put(self, packed: Packed) -> None:
         """Unpack files and folders into it, from `/` on."""
-        data = await asyncio.to_thread(packed.bytes)
+        await self.put_tar(await asyncio.to_thread(packed.bytes), "/")
+
+    async def put_tar(self, data: bytes, place: str) -> None:
+        """Unpack a tar below a folder of it."""
         path = f"containers/{self.name}/archive"
-        await self._engine.json("PUT", path, query={"path": "/", "noOverwriteDirNonDir": "1"}, data=data, seconds=300)
+        await self._engine.json("PUT", path, query={"path": place, "noOverwriteDirNonDir": "1"}, data=data, seconds=300)
+
+    async def take(self, place: str) -> bytes:
+        """A folder of it as a tar, in memory."""
+        async with self._engine.stream(f"containers/{self.name}/archive", {"path": place}) as pieces:
+            return b"".join([piece async for piece in pieces])
 
     async def run(self, work: Work | None, deadline: float) -> AsyncGenerator[str, None]:
         """Start it and yield what it says until it ends. Raises BuildFailed with the last error, or Missing."""

@@ -10,12 +10,10 @@ A change of the source alone makes the last one anew, which runs no program at a
 
 import asyncio
 import contextlib
-import hashlib
 import os
 import secrets
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 from weakref import WeakValueDictionary
 
 import uv
@@ -28,38 +26,29 @@ from crewship.engine import (
     docker_prune,
     docker_state,
     folders,
+    node_projects,
     snapshots,
 )
 from crewship.engine.dependencies import Project
 from crewship.engine.docker_bases import Base, Bases, Image
 from crewship.engine.docker_engine import Engine, EngineProblem
 from crewship.engine.docker_network import Network
+from crewship.engine.docker_owners import add_users, config, identity
 from crewship.engine.docker_tar import Packed
 from crewship.engine.docker_workshop import CACHE, SOURCE, TEMPORARY, UV, Missing, Work, Workshop
 from crewship.engine.environments import BUILD_SECONDS, install_steps
 from crewship.engine.executor import BuildFailed, BuildOrder
+from crewship.engine.node_images import NodeBases, NodeImageBuild
 from crewship.engine.pythons import Python
 
 VENV, SITE, APP = "/venv", "/site", "/app"
-
-# Users that builds and runs are, one a deployment. Within 16 bits, so that an engine with user namespaces has them.
-_FIRST_IDENTITY = 10_000
-_IDENTITIES = 50_000
-
-_USERS = "root:x:0:0:root:/root:/bin/sh\ncrewship:x:{0}:{0}::/tmp:/bin/sh\nnobody:x:65534:65534::/nonexistent:/bin/sh\n"
-_GROUPS = "root:x:0:\ncrewship:x:{0}:\nnogroup:x:65534:\n"
-
-
-def identity(deployment_id: str) -> int:
-    """The user and group that builds and runs of a deployment are inside of their containers."""
-    digest = hashlib.sha256(deployment_id.encode()).digest()
-    return _FIRST_IDENTITY + int.from_bytes(digest[:4]) % _IDENTITIES
 
 
 class DockerBuilder:
     """See Builder. Works in the folder `data`; `environ` is the operator's environment.
 
-    `base_images` names base images by profile and Python version: {("slim", "3.11"): "registry/python:3.11"}.
+    `base_images` names base images by profile and Python version: {("slim", "3.11"): "registry/python:3.11"};
+    `node_images` those by major version of Node.
     `network` is the one that builds are in, closed as that of runs is, but for the operator's package indexes.
     """
 
@@ -70,12 +59,14 @@ class DockerBuilder:
         server_id: str,
         *,
         base_images: Mapping[tuple[str, str], str] | None = None,
+        node_images: Mapping[tuple[str, str], str] | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> None:
         self.engine, self._data, self._server_id = engine, data, server_id
         self._environ = dict(os.environ if environ is None else environ)
         self._repository = f"crewship/{''.join(c if c.isalnum() else '-' for c in server_id.lower()).strip('-') or 'x'}"
         self.bases = Bases(engine, base_images or {}, server_id, self._repository)
+        self.node_bases = NodeBases(self.bases, node_images or {})
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.network = Network(engine, server_id, "builds")
 
@@ -98,12 +89,13 @@ class DockerBuilder:
             found = await docker_bases.inspect(self.engine, name)
             if found is None or found.labels.get(docker_state.RUNNER) == self.bases.runner:
                 return found
-            await self.bases.with_runner(found.id, name, found.labels, _config(order))  # it has a former release's
+            bases = self.node_bases if docker_state.NODE in found.labels else self.bases
+            await bases.with_runner(found.id, name, found.labels, config(order))  # it has a former release's
             return await docker_bases.inspect(self.engine, name)
 
     async def build(self, order: BuildOrder) -> AsyncGenerator[str, None]:
         """See Builder.build."""
-        if order.framework not in dependencies.FRAMEWORKS:
+        if order.framework not in (*dependencies.FRAMEWORKS, *node_projects.FRAMEWORKS):
             raise BuildFailed(f'framework "{order.framework}" is not supported by this executor yet')
         try:
             async with self._lock(order.version_id):
@@ -122,13 +114,11 @@ class DockerBuilder:
         unpacking = asyncio.ensure_future(asyncio.to_thread(snapshots.unpack, order.snapshot, source))
         try:
             await asyncio.shield(unpacking)
-            project = await asyncio.to_thread(dependencies.read, source)
-            base = await self.bases.get(order.python or project.requires_python, order.profile)
-            yield f"Python {base.python}"
-            python = Python(executable=base.base_id, prefix="", version=base.python)
-            key = dependencies.key(project, python, order.deployment_id, order.source_sha256)
-            build = _Build(self, order, project, base, key, source)
-            async with self._lock(key), contextlib.aclosing(build.environment()) as lines:
+            prepare = self._for_node if order.framework in node_projects.FRAMEWORKS else self._for_python
+            build = await prepare(order, source)
+            for line in build.notes:
+                yield line
+            async with self._lock(build.key), contextlib.aclosing(build.environment()) as lines:
                 async for line in lines:
                     yield line
             async with contextlib.aclosing(build.version()) as lines:
@@ -138,34 +128,45 @@ class DockerBuilder:
             await asyncio.gather(unpacking, return_exceptions=True)  # a thread that cannot be stopped
             await asyncio.to_thread(folders.remove, folder)
 
+    async def _for_python(self, order: BuildOrder, source: Path) -> "_Build":
+        project = await asyncio.to_thread(dependencies.read, source)
+        base = await self.bases.get(order.python or project.requires_python, order.profile)
+        python = Python(executable=base.base_id, prefix="", version=base.python)
+        key = dependencies.key(project, python, order.deployment_id, order.source_sha256)
+        return _Build(self, order, project, base, key, source)
+
+    async def _for_node(self, order: BuildOrder, source: Path) -> NodeImageBuild:
+        project = await asyncio.to_thread(node_projects.read, source)
+        base = await self.node_bases.get(order.node, project.engines, order.profile)
+        deadline = asyncio.get_running_loop().time() + BUILD_SECONDS
+        return NodeImageBuild(self, order, project, base, source, deadline)
+
     def _lock(self, name: str) -> asyncio.Lock:
         return self._locks.setdefault(name, asyncio.Lock())
 
-    async def open_shop(self, shop: Workshop, order: BuildOrder, *, busy: bool) -> None:
-        """Open a workshop as the deployment's user; `busy` where programs will run that need packages."""
+    async def open_shop(
+        self, shop: Workshop, order: BuildOrder, *, busy: bool, program: Sequence[str] | None = None
+    ) -> None:
+        """Open a workshop as the deployment's user; `busy` where programs will run that need packages.
+
+        `program` is the workshop's own where the image's `python3` cannot be it.
+        """
         reads: dict[Path, str] = {}
         if busy:
             reads = {path: str(path) for path in builds.named_files(builds.settings(self._environ))}
             reads[Path(uv.find_uv_bin())] = UV
         network = self.network.name if busy else "none"
-        await shop.open(identity=identity(order.deployment_id), network=network, reads=reads)
+        more = {} if program is None else {"program": program}
+        await shop.open(identity=identity(order.deployment_id), network=network, reads=reads, **more)
+
+    def environment(self, tools: Mapping[str, str]) -> dict[str, str]:
+        """The environment of a build's steps: the operator's settings, and that of the `tools`."""
+        place = {"HOME": TEMPORARY, "TMPDIR": TEMPORARY, "LANG": "C.UTF-8", "NO_COLOR": "1"}
+        return {**builds.settings(self._environ), **place, **tools}
 
     def work(self, steps: list[list[str]], require: str = "") -> Work:
-        """Steps of uv with the environment that they need, the operator's settings in it."""
-        env = {
-            **builds.settings(self._environ),
-            "PATH": f"{VENV}/bin:/usr/local/bin:/usr/bin:/bin",
-            "HOME": TEMPORARY,
-            "TMPDIR": TEMPORARY,
-            "LANG": "C.UTF-8",
-            "VIRTUAL_ENV": VENV,
-            "UV_CACHE_DIR": CACHE,
-            "UV_LINK_MODE": "copy",
-            "UV_NO_PROGRESS": "1",
-            "UV_PYTHON_DOWNLOADS": "never",
-            "NO_COLOR": "1",
-        }
-        return Work(steps=[[UV, *step] for step in steps], env=env, require=require)
+        """Steps of uv with the environment that they need."""
+        return Work(steps=[[UV, *step] for step in steps], env=self.environment(_TOOLS), require=require)
 
     def shop(self, image: str, order: BuildOrder) -> Workshop:
         """A workshop for this order, not open yet."""
@@ -188,7 +189,8 @@ class _Build:
         self, builder: DockerBuilder, order: BuildOrder, project: Project, base: Base, key: str, source: Path
     ) -> None:
         self._builder, self._order, self._project, self._base = builder, order, project, base
-        self._key, self._source = key, source
+        self.key, self._source = key, source
+        self.notes = [f"Python {base.python}"]
         self._owner = identity(order.deployment_id)
         self._environment = builder.image("environment", key)
         self._deadline = asyncio.get_running_loop().time() + BUILD_SECONDS
@@ -208,7 +210,7 @@ class _Build:
             async with contextlib.aclosing(shop.run(work, self._deadline)) as lines:
                 async for line in lines:
                     yield line
-            labels = {docker_state.KIND: "environment", docker_state.ENVIRONMENT: self._key}
+            labels = {docker_state.KIND: "environment", docker_state.ENVIRONMENT: self.key}
             await shop.commit(self._environment, labels)
         except Missing:
             package = dependencies.FRAMEWORKS[self._order.framework]
@@ -233,10 +235,10 @@ class _Build:
             labels = {
                 docker_state.KIND: "version",
                 docker_state.VERSION: self._order.version_id,
-                docker_state.ENVIRONMENT: self._key,
+                docker_state.ENVIRONMENT: self.key,
                 docker_state.SITE: SITE if self._project.packaged else "",
             }
-            await shop.commit(self._builder.image("version", self._order.version_id), labels, _config(self._order))
+            await shop.commit(self._builder.image("version", self._order.version_id), labels, config(self._order))
         finally:
             await shop.close()
 
@@ -280,17 +282,18 @@ class _Build:
         packed.tree(APP[1:], self._source, self._owner, frozenset({folders.ARTIFACTS}))
         packed.folder(f"{APP[1:]}/{folders.ARTIFACTS}", self._owner)
         packed.folder(TEMPORARY[1:], 0, 0o1777)
-        packed.file("etc/passwd", _USERS.format(self._owner).encode())
-        packed.file("etc/group", _GROUPS.format(self._owner).encode())
+        add_users(packed, self._owner)
         return packed
 
 
-def _config(order: BuildOrder) -> dict[str, Any]:
-    """What an image of ours does if somebody starts it by hand: nothing, as nobody."""
-    owner = identity(order.deployment_id)
-    return {"Entrypoint": ["/bin/false"], "Cmd": [], "User": f"{owner}:{owner}"}
-
-
+_TOOLS = {
+    "PATH": f"{VENV}/bin:/usr/local/bin:/usr/bin:/bin",
+    "VIRTUAL_ENV": VENV,
+    "UV_CACHE_DIR": CACHE,
+    "UV_LINK_MODE": "copy",
+    "UV_NO_PROGRESS": "1",
+    "UV_PYTHON_DOWNLOADS": "never",
+}
 _PLACES = {"venv": VENV, "tmp": TEMPORARY}
 _NAMES = {
     "lock": "uv.lock",

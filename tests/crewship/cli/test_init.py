@@ -15,6 +15,7 @@ CREW_BASE = (
     "from crewai import Crew\n@CrewBase\nclass Research:\n    @crew\n    def crew(self):\n        return Crew()\n"
 )
 LANGGRAPH = '[project]\nname = "x"\nrequires-python = ">=3.12,<3.14"\ndependencies = ["langgraph>=1"]\n'
+LANGGRAPH_JS = '{"dependencies": {"@langchain/langgraph": "^1"}}'
 
 
 def make(folder: Path, files: dict[str, str]) -> None:
@@ -68,11 +69,27 @@ def make(folder: Path, files: dict[str, str]) -> None:
         ),
         (
             {
-                "package.json": '{"dependencies": {"@langchain/langgraph": "^1"}}',
+                "package.json": LANGGRAPH_JS,
                 "src/graph.ts": "const b = x;\nexport const agent = new StateGraph(S)\n  .addNode(a)\n  .compile();\n",
             },
             "langgraph-js",
             "./src/graph.ts:agent",
+        ),
+        (
+            {
+                "package.json": LANGGRAPH_JS,
+                "agent.ts": "const app = createReactAgent({ llm });\nexport { app as agent };\n",
+            },
+            "langgraph-js",
+            "./agent.ts:agent",
+        ),
+        (
+            {
+                "package.json": LANGGRAPH_JS,
+                "src/index.js": "export async function make(config) {\n  return b.compile();\n}\n",
+            },
+            "langgraph-js",
+            "./src/index.js:make",
         ),
         (
             {"langgraph.json": '{"graphs": {"agent": "./src/agent/graph.py:make"}}'},
@@ -172,8 +189,24 @@ def test_the_template_is_a_whole_project(crewship: Command, tmp_path: Path) -> N
     compile((folder / "graph.py").read_text(), "graph.py", "exec")
 
 
-def test_init_finds_what_its_own_template_holds(crewship: Command, tmp_path: Path) -> None:
-    crewship("init", "--template", "langgraph", ".")
+@pytest.mark.parametrize(
+    ("template", "entrypoint"), [("langgraph", "graph:graph"), ("langgraph-js", "./graph.ts:graph")]
+)
+def test_init_finds_what_its_own_template_holds(
+    template: str, entrypoint: str, crewship: Command, tmp_path: Path
+) -> None:
+    crewship("init", "--template", template, ".")
     (tmp_path / "crewship.toml").unlink()
     assert crewship("init").exit_code == 0
-    assert parse((tmp_path / "crewship.toml").read_text()).deployment().entrypoint == "graph:graph"
+    found = parse((tmp_path / "crewship.toml").read_text()).deployment()
+    assert (found.framework, found.entrypoint) == (template, entrypoint)
+
+
+@pytest.mark.parametrize(
+    ("file", "text"), [(".nvmrc", "v22.11.0\n"), (".node-version", "22"), ("langgraph.json", '{"node_version": "22"}')]
+)
+def test_the_node_that_a_project_pins_is_taken_over(file: str, text: str, crewship: Command, tmp_path: Path) -> None:
+    graph = "export const graph = builder.compile();\n"
+    make(tmp_path, {"package.json": LANGGRAPH_JS, "graph.ts": graph, file: text})
+    assert crewship("init").exit_code == 0
+    assert parse((tmp_path / "crewship.toml").read_text()).deployment().node == "22"
