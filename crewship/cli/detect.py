@@ -66,11 +66,8 @@ def python_version(folder: Path) -> str | None:
 
 def node_version(folder: Path) -> str | None:
     """The major version of Node that the project pins, like 22; what `engines` allow is left to the server."""
-    pinned = (
-        _text(folder / ".nvmrc"),
-        _text(folder / ".node-version"),
-        _json(folder / "langgraph.json").get("node_version"),
-    )
+    pinned = [_text(folder / name) for name in (".nvmrc", ".node-version")]
+    pinned.append(_json(folder / "langgraph.json").get("node_version"))
     match = re.match(r"\s*v?([1-9][0-9])\b", str(next((version for version in pinned if version), "")))
     return match[1] if match else None
 
