@@ -86,6 +86,10 @@ class KeyStore(Protocol):
         """Forget a subject's key for ever; False if there was none."""
         ...
 
+    def page(self, after: str, limit: int) -> list[tuple[str, bytes]]:
+        """The first `limit` subjects behind one, in their order, with their sealed keys."""
+        ...
+
     def close(self) -> None:
         """Let go of the store."""
         ...
@@ -122,6 +126,10 @@ class SqliteKeyStore:
         # What was deleted must not live on in the write-ahead log.
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return gone
+
+    def page(self, after: str, limit: int) -> list[tuple[str, bytes]]:
+        query = "SELECT subject, sealed FROM data_keys WHERE subject > ? ORDER BY subject LIMIT ?"
+        return list(self._db.execute(query, (after, limit)))
 
     def close(self) -> None:
         self._db.close()

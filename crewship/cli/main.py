@@ -30,6 +30,8 @@ COMMANDS = {
     "keys": ("crewship.cli.keys:keys", "Create, list and revoke API keys."),
     "audit": ("crewship.cli.audit:audit", "Who did what, and whether the log still is what was written."),
     "replay": ("crewship.cli.replay:replay", "Play a run again as it happened, or open a server on the past."),
+    "export": ("crewship.cli.moving:export", "Write a whole installation to one file."),
+    "import": ("crewship.cli.moving:import_", "Make an installation from such a file, in an empty place."),
     "views": ("crewship.cli.views:views", "Rebuild the server's views from its log."),
 }
 

@@ -3,8 +3,8 @@
 from crewship.eventlog.browsing import Found, Query, browse, position_before
 from crewship.eventlog.codec import Author, UnknownEvent
 from crewship.eventlog.log import Change, EventLog, Follower
-from crewship.eventlog.opening import open_log, open_past, stored_log
-from crewship.eventlog.recorder import StreamMoved
+from crewship.eventlog.opening import fill_log, key_store, open_log, open_past, stored_log
+from crewship.eventlog.recorder import StoredRow, StreamMoved
 from crewship.eventlog.sealer import Sealer
 from crewship.eventlog.verification import Verified, newest_seal, verify
 
@@ -16,10 +16,13 @@ __all__ = [
     "Found",
     "Query",
     "Sealer",
+    "StoredRow",
     "StreamMoved",
     "UnknownEvent",
     "Verified",
     "browse",
+    "fill_log",
+    "key_store",
     "newest_seal",
     "open_log",
     "open_past",

@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
@@ -66,7 +66,7 @@ async def open_past(data: Path, url: str | None, installation: bytes, until: int
         with stored_log(data, url) as recorder:
             at = position_at(recorder, until)
         recorder = open_sqlite(data / "log.db", make=False) if url is None else open_postgres(url, make=False)
-        keys: KeyStore = SqliteKeyStore(data / "keys.db") if url is None else PostgresKeyStore(url)
+        keys = key_store(data, url)
         log = EventLog(PastRecorder(recorder, at), KeyRing(keys, installation), shared=False, until=at)
         stack.push_async_callback(log.close)
         await log.open()
@@ -76,21 +76,38 @@ async def open_past(data: Path, url: str | None, installation: bytes, until: int
 
 
 @contextmanager
-def stored_log(data: Path, url: str | None) -> Iterator[LogRecorder]:
+def stored_log(data: Path, url: str | None, *, make: bool = False) -> Iterator[LogRecorder]:
     """The rows of a log, to be looked at as they lie; also while a server uses it. Raises Unavailable.
 
-    Nothing is made where there is no log.
+    Nothing is made where there is no log, unless with `make`.
     """
     try:
-        if url is None and not (data / "log.db").exists():
+        if url is None and not make and not (data / "log.db").exists():
             raise Unavailable(f"There is no log.db in {data}: name a server's data folder with --data")
-        recorder = open_sqlite(data / "log.db", make=False) if url is None else open_postgres(url, make=False)
+        recorder = open_sqlite(data / "log.db", make=make) if url is None else open_postgres(url, make=make)
         try:
             yield recorder
         finally:
             recorder.close()
     except (PersistenceError, sqlite3.Error, psycopg.Error) as fault:
         raise Unavailable(f"The log cannot be read: {root_of(fault)}") from fault
+
+
+def key_store(data: Path, url: str | None) -> KeyStore:
+    """Where the sealed data keys of an installation lie, made if it is not there."""
+    return SqliteKeyStore(data / "keys.db") if url is None else PostgresKeyStore(url)
+
+
+def fill_log(data: Path, url: str | None, rows: Iterable[tuple[int, str, int, str, bytes]]) -> None:
+    """Fill an empty log with stored rows: position, stream, version, tag, state. Raises Unavailable."""
+    try:
+        recorder = open_sqlite(data / "log.db") if url is None else open_postgres(url)
+        try:
+            recorder.fill(rows)
+        finally:
+            recorder.close()
+    except (PersistenceError, sqlite3.Error, psycopg.Error) as fault:
+        raise Unavailable(f"The log cannot be written: {root_of(fault)}") from fault
 
 
 def _ringing(log: EventLog) -> Callable[[], None]:

@@ -14,10 +14,11 @@ from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastor
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.sql import SQL, Composed, Identifier
 
-from crewship.eventlog.recorder import Proposal, StreamMoved, judge, share_out
+from crewship.eventlog.recorder import Proposal, StreamMoved, batches, judge, share_out
 
 CHANNEL = "stored_events"
 LOCK_TIMEOUT_SECONDS = 10
+ROWS_AT_ONCE = 500
 LISTEN_PAUSE_SECONDS = 1.0
 
 
@@ -36,6 +37,11 @@ class PostgresRecorder(PostgresApplicationRecorder):
             "SELECT s.id, (SELECT originator_version FROM {schema}.{table} WHERE originator_id = s.id "
             "ORDER BY originator_version DESC LIMIT 1) AS head FROM unnest(%s::text[]) AS s(id)"
         ).format(**table)
+        self._fill = SQL(
+            "INSERT INTO {schema}.{table} (notification_id, originator_id, originator_version, topic, state) "
+            "VALUES (%s, %s, %s, %s, %s)"
+        ).format(**table)
+        self._go_on = SQL("SELECT setval(pg_get_serial_sequence(%s, 'notification_id'), %s)")
         self._select_stream = SQL(
             "SELECT * FROM {schema}.{table} WHERE originator_id = %s AND notification_id > %s "
             "ORDER BY notification_id LIMIT %s"
@@ -81,6 +87,17 @@ class PostgresRecorder(PostgresApplicationRecorder):
             )
             for row in rows[:limit]
         ]
+
+    def fill(self, rows: Iterable[tuple[int, str, int, str, bytes]]) -> None:
+        """Fill an empty log with rows at their positions, in one transaction."""
+        with self.datastore.get_connection() as connection, connection.transaction():
+            cursor = connection.cursor()
+            self._lock_table(cursor)
+            last = 0
+            for batch in batches(rows, ROWS_AT_ONCE):
+                cursor.executemany(self._fill, batch)
+                last = batch[-1][0]
+            cursor.execute(self._go_on, (f"{self.datastore.schema}.{self.events_table_name}", last))
 
     def close(self) -> None:
         self.datastore.close()
@@ -150,6 +167,9 @@ class PostgresKeyStore:
     _CREATE = SQL("CREATE TABLE IF NOT EXISTS {table} (subject text PRIMARY KEY, sealed bytea NOT NULL)")
     _FETCH = SQL("SELECT subject, sealed FROM {table} WHERE subject = ANY(%s)")
     _KEEP = SQL("INSERT INTO {table} VALUES (%s, %s) ON CONFLICT DO NOTHING")
+    _PAGE = SQL(
+        'SELECT subject, sealed FROM {table} WHERE subject COLLATE "C" > %s ORDER BY subject COLLATE "C" LIMIT %s'
+    )
     _DELETE = SQL("DELETE FROM {table} WHERE subject = %s")
 
     def __init__(self, url: str, schema: str = "public") -> None:
@@ -177,6 +197,10 @@ class PostgresKeyStore:
 
     def delete(self, subject: str) -> bool:
         return self._live().execute(self._sql(self._DELETE), (subject,)).rowcount > 0
+
+    def page(self, after: str, limit: int) -> list[tuple[str, bytes]]:
+        rows = self._live().execute(self._sql(self._PAGE), (after, limit)).fetchall()
+        return [(subject, bytes(sealed)) for subject, sealed in rows]
 
     def close(self) -> None:
         self._connection.close()

@@ -1,9 +1,14 @@
 """What the log asks of a database: to judge and write many appends in one transaction, and to read by position."""
 
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import NamedTuple, Protocol, TypeVar
 
 from eventsourcing.persistence import Notification, StoredEvent
+
+Row = TypeVar("Row")
+StoredRow = Notification
+"""A stored event and its position."""
 
 
 class StreamMoved(Exception):
@@ -97,3 +102,10 @@ def share_out(
         outcomes.append(list(positions[start:stop]))
         start = stop
     return outcomes
+
+
+def batches(rows: Iterable[Row], most: int) -> Iterator[list[Row]]:
+    """The rows, so many at a time."""
+    coming = iter(rows)
+    while batch := list(islice(coming, most)):
+        yield batch

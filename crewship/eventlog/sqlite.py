@@ -6,7 +6,7 @@ position, and appends are judged in memory, since one thread of one process is t
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,10 @@ from eventsourcing.sqlite import (
     SQLiteDatastore,
 )
 
-from crewship.eventlog.recorder import Proposal, StreamMoved, judge, share_out
+from crewship.eventlog.recorder import Proposal, StreamMoved, batches, judge, share_out
 
 REMEMBERED_HEADS = 100_000
+ROWS_AT_ONCE = 500
 
 
 class DurableConnectionPool(SQLiteConnectionPool):
@@ -137,6 +138,13 @@ class SqliteRecorder(SQLiteApplicationRecorder):
             )
             for row in rows[:limit]
         ]
+
+    def fill(self, rows: Iterable[tuple[int, str, int, str, bytes]]) -> None:
+        """Fill an empty log with rows at their positions, in one transaction."""
+        insert = f"INSERT INTO {self.events_table_name} VALUES (?,?,?,?,?)"  # noqa: S608 a name of ours
+        with self.datastore.transaction(commit=True) as cursor:
+            for batch in batches(rows, ROWS_AT_ONCE):
+                cursor.executemany(insert, batch)
 
     def close(self) -> None:
         self.datastore.close()
