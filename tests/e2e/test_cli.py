@@ -86,6 +86,38 @@ def test_a_users_project_runs_as_it_is_and_draws_the_tree(crewship: Crewship, op
     assert output["messages"][-1]["content"] == "Agents need a home."
 
 
+def test_a_crew_runs_as_it_is_and_remembers_its_conversation(crewship: Crewship, openai: str, tmp_path: Path):
+    project = tmp_path / "work" / "research-crew-ai"
+    shutil.copytree(HERE / "crew", project)
+    crewship("init", cwd=project)
+    assert 'entrypoint = "research_crew.crew:ResearchCrew"' in (project / "crewship.toml").read_text()
+    with open(project / "crewship.toml", "a") as manifest:
+        manifest.write('\n[chat]\ninput_key = "topic"\n')
+    model = ["OPENAI_API_KEY=sk-of-the-tests", f"OPENAI_BASE_URL={openai}", "OPENAI_MODEL_NAME=gpt-4o-mini"]
+    crewship("env", "set", *model, cwd=project)
+    crewship("deploy", cwd=project)
+    first, second = crewship("chat", "--json", cwd=project, stdin="isolation\nwalls\n").stdout.splitlines()
+    run_id, output = json.loads(second)["id"], json.loads(first)["output"]
+    assert (output["raw"], output["json"], len(output["tasks_output"])) == ("Agents need a home.", None, 2)
+    events = [json.loads(line) for line in crewship("runs", "events", run_id, "--json").stdout.splitlines()]
+    shown = [(event["type"], event.get("agent") or event.get("tool") or event.get("name")) for event in events]
+    assert [one for one in shown if one[1]] == [
+        ("agent.started", "walls Researcher"),
+        ("tool.called", "web_search"),
+        ("tool.result", "web_search"),
+        ("agent.completed", "walls Researcher"),
+        ("agent.started", "Writer"),
+        ("agent.completed", "Writer"),
+        ("artifact", "report.md"),
+    ]
+    thread_id = json.loads(crewship("runs", "get", run_id, "--json").stdout)["thread_id"]
+    values = json.loads(crewship("thread", "get", thread_id, "--json").stdout)["values"]
+    assert values["topic"] == "walls"
+    answer = {"role": "assistant", "content": "Agents need a home."}
+    asked = [{"role": "user", "content": topic} for topic in ("isolation", "walls")]
+    assert values["messages"] == [asked[0], answer, asked[1], answer]
+
+
 def test_a_graph_that_raises_shows_its_stack_trace(crewship: Crewship, tmp_path: Path):
     project = tmp_path / "work" / "raises"
     crewship("init", "--template", "langgraph", str(project))

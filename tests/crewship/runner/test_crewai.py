@@ -131,6 +131,7 @@ def test_agents_tools_and_files_of_a_crew(kickoff, crewai_python, guarded):
     assert [message for message in messages if isinstance(message, Log) and message.level != "info"] == []
 
 
+@pytest.mark.long
 def test_a_turn_of_a_thread_goes_on_from_what_the_thread_knows(kickoff, crewai_python):
     *messages, result = kickoff(crewai_python, "code:Poem", {"message": "rain"}, **THREAD)
     said = [{"role": "user", "content": "rain"}, {"role": "assistant", "content": SAID + "!"}]
@@ -201,7 +202,7 @@ def test_a_missing_key_is_named(kickoff, crewai_python):
 
 @pytest.mark.long
 def test_an_agent_that_never_stops_is_stopped(kickoff, crewai_python):
-    ends = Exit(code=143, reason="timeout", message="the run took longer than 20 s")
+    ends = Exit(signal=9, reason="timeout", message="the run took longer than 20 s")
     messages = kickoff(crewai_python, "code:with_slow_tool", {"message": "Why"}, ends=ends, limits={"timeout": 20})
     assert ToolCalled("web_search", QUERY) in messages
 

@@ -50,8 +50,8 @@ def _version() -> tuple[int, ...]:
 def _unbox() -> None:
     """Panels and consoles that CrewAI makes itself show their text alone; those of the project are as ever."""
     with contextlib.suppress(ImportError):  # old releases have no rich
-        for module, name, plain in (("panel", "Panel", _plain_panel), ("console", "Console", _wide_console)):
-            place = vars(importlib.import_module(f"rich.{module}"))
+        for name, plain in (("Panel", _plain_panel), ("Console", _wide_console), ("Live", _still_live)):
+            place = vars(importlib.import_module(f"rich.{name.lower()}"))
             place[name] = plain(place[name])
 
 
@@ -93,11 +93,30 @@ def _wide_console(base: Any) -> Any:
         def print(self, *objects: Any, **named: Any) -> None:
             if self._is_plain:
                 # Empty lines part boxes, and trees are drawn anew whenever something happens.
-                objects = tuple(each for each in objects if type(each).__name__ not in ("Tree", "Live"))
+                objects = tuple(each for each in objects if type(each).__name__ != "Tree")
             if objects or not self._is_plain:
                 super().print(*objects, **named)
 
     return Console
+
+
+def _still_live(base: Any) -> Any:
+    class Live(base):  # type: ignore[misc]
+        """A display that changes in place, which a log has no place for."""
+
+        def __init__(self, *arguments: Any, **named: Any) -> None:
+            self._is_plain = _of_crewai(sys._getframe(1).f_globals)
+            super().__init__(*arguments, **named)
+
+        def start(self, *arguments: Any, **named: Any) -> None:
+            if not self._is_plain:
+                super().start(*arguments, **named)
+
+        def refresh(self) -> None:
+            if not self._is_plain:
+                super().refresh()
+
+    return Live
 
 
 def _of_crewai(names: dict[str, Any]) -> bool:
@@ -119,7 +138,12 @@ def _uncolour() -> None:
 
 
 def _ask_nothing() -> None:
-    """No question whether traces may be looked at, and no word that they are off."""
-    for name in ("crewai.events.listeners.tracing.utils", "crewai.utilities.events.listeners.tracing.utils"):
-        with contextlib.suppress(Exception):  # most releases have one of them, or none
-            importlib.import_module(name).set_suppress_tracing_messages(True)
+    """No question whether traces may be looked at, which waits for an answer, and no word that there are none."""
+    with contextlib.suppress(Exception):  # older releases trace nothing
+        tracing = importlib.import_module("crewai.events.listeners.tracing.first_time_trace_handler")
+        tracing.FirstTimeTraceHandler.handle_execution_completion = lambda _: None
+    with contextlib.suppress(Exception):
+        importlib.import_module("crewai.events.listeners.tracing.utils").set_suppress_tracing_messages(True)
+    with contextlib.suppress(Exception):
+        formatter = importlib.import_module("crewai.events.utils.console_formatter").ConsoleFormatter
+        formatter._show_tracing_disabled_message_if_needed = lambda _: None

@@ -33,7 +33,7 @@ def extend_path(app: str, sites: list[str]) -> None:
     sys.path[:0] = [app, source] if os.path.isdir(source) else [app]
 
 
-_PATIENCE = 200_000  # objects more, while a framework is imported, before the collector looks for garbage
+_PATIENCE = 1_000_000  # objects more, while a framework is imported, before the collector looks for garbage
 
 
 @contextlib.contextmanager
