@@ -40,6 +40,7 @@ VERSIONS = sa.Table(
     sa.Column("framework", sa.Text),
     sa.Column("entrypoint", sa.Text),
     sa.Column("chat", sa.Text),
+    sa.Column("manifest", sa.Text),
     sa.Column("source_sha256", sa.Text, nullable=False),
     sa.Column("error_message", sa.Text),
     sa.Column("created_at", sa.Text, nullable=False),
@@ -163,6 +164,7 @@ def _new_version(recorded: Recorded, version: VersionCreated) -> dict[str, Any]:
         "framework": version.manifest.get("framework"),
         "entrypoint": version.manifest.get("entrypoint"),
         "chat": to_json(version.manifest.get("chat")),
+        "manifest": to_json(version.manifest),
         "source_sha256": version.source_sha256,
         "error_message": None,
         "created_at": text(recorded.at),
@@ -191,7 +193,8 @@ def public_version(row: Row, live: Iterable[Row]) -> dict[str, Any]:
     """A version as the API shows it."""
     shown = {name: value for name, value in row.items() if name != "position"}
     environments = [pointer["environment"] for pointer in live if pointer["version_id"] == row["id"]]
-    return {**shown, "chat": from_json(row["chat"]), "environments": sorted(environments)}
+    parsed = {name: from_json(row[name]) for name in ("chat", "manifest")}
+    return {**shown, **parsed, "environments": sorted(environments)}
 
 
 def public_variable(row: Row) -> dict[str, Any]:
@@ -199,4 +202,4 @@ def public_variable(row: Row) -> dict[str, Any]:
     return {"name": row["name"], "created_at": row["created_at"], "updated_at": row["updated_at"]}
 
 
-DEPLOYMENTS_VIEW = Projection("deployments", 1, (DEPLOYMENTS, VERSIONS, LIVE, VARIABLES), project)
+DEPLOYMENTS_VIEW = Projection("deployments", 2, (DEPLOYMENTS, VERSIONS, LIVE, VARIABLES), project)

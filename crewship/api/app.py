@@ -8,6 +8,8 @@ from aiohttp import web
 
 from crewship.api import (
     audit,
+    changes,
+    console,
     deployments,
     events,
     incoming,
@@ -19,6 +21,7 @@ from crewship.api import (
     runs,
     schedules,
     server,
+    sessions,
     tables,
     threads,
     views,
@@ -66,6 +69,10 @@ ROUTES = (
     Route("GET", "/openapi.json", server.openapi, None),
     Route("GET", "/docs", server.docs, None),
     Route("GET", "/metrics", metrics.metrics, None),
+    Route("POST", "/v1/session", sessions.create, None),
+    Route("GET", "/v1/session", sessions.get, "read", narrows=True),
+    Route("DELETE", "/v1/session", sessions.delete, "read", narrows=True),
+    Route("GET", "/v1/changes", changes.stream, "read", narrows=True),
     Route("POST", "/v1/deployments", deployments.create, "deploy"),
     Route("GET", "/v1/deployments", deployments.listing, "read", narrows=True),
     Route("GET", DEPLOYMENT, deployments.get, "read"),
@@ -141,6 +148,13 @@ ROUTES = (
     Route("DELETE", "/v1/api-keys/{key_id}", keys.revoke, "admin"),
 )
 
+PAGES = (
+    Route("GET", "/", console.page, None),
+    Route("GET", "/favicon.ico", console.icon, None),
+    Route("GET", "/console/{digest}/{name:.+}", console.asset, None),
+)
+"""The console's own files: no part of the API."""
+
 
 def build(service: Service) -> web.Application:
     """The application over a service's parts."""
@@ -150,7 +164,8 @@ def build(service: Service) -> web.Application:
     application[events.FRAMES] = events.Frames()
     application[server.DESCRIPTION] = description()
     application[incoming.TOKENS] = Buckets(incoming.EACH_TOKEN)
-    for route in ROUTES:
+    application[console.ASSETS] = console.Assets.load()
+    for route in (*ROUTES, *PAGES):
         handler: Handler = route.handler if route.scope is None else _guarded(route, route.scope)
         application.router.add_route(route.method, route.path, handler, expect_handler=refuse_expectation)
     application.on_response_prepare.append(sign)

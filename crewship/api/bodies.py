@@ -184,6 +184,12 @@ class ChangeSchedule(msgspec.Struct, frozen=True, kw_only=True):
     catch_up_seconds: int | None = None
 
 
+class SignIn(msgspec.Struct, frozen=True):
+    """POST /v1/session"""
+
+    api_key: str = ""
+
+
 async def body(request: web.Request, kind: type[T]) -> T:
     """The request's JSON as `kind`; an empty body is an empty object."""
     try:

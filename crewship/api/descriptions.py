@@ -7,6 +7,7 @@ import msgspec
 
 from crewship.api import (
     audit,
+    changes,
     deployments,
     events,
     incoming,
@@ -18,6 +19,7 @@ from crewship.api import (
     schedule_shapes,
     schedules,
     server,
+    sessions,
     shapes,
     tables,
     threads,
@@ -44,6 +46,7 @@ from crewship.api.bodies import (
     RollBack,
     RunThread,
     SetVariables,
+    SignIn,
 )
 from crewship.api.describing import (
     BYTES,
@@ -93,6 +96,8 @@ NO_MORE = ((204, None),)
 OF_A_FILE = ((206, BYTES), (304, None), (412, None), (416, shapes.Error))
 HARMLESS = "Open to everybody: it tells nothing about anybody."
 THE_TOKEN = "No key: the token in the path is the secret."  # noqa: S105 said about one
+WITH_A_KEY = "The key is in the body; the answer sets a cookie, which later requests carry in the key's place."
+PREVIEW = flag("preview", "To be shown in a frame: still of no origin, with no script.")
 AS_THE_CODE = "Open to everybody, as the code is."
 
 AFTER = whole("after", "Behind that position of the log.", 0, 0, audit.MOST_POSITION)
@@ -114,6 +119,10 @@ ABOUT: Mapping[Handler, About] = {
     server.openapi: gives(dict, open=AS_THE_CODE),
     server.docs: gives(HTML, open=AS_THE_CODE),
     metrics.metrics: gives(PLAIN),
+    sessions.create: gives(shapes.Session, takes=SignIn, status=201, open=WITH_A_KEY),
+    sessions.get: gives(shapes.Session),
+    sessions.delete: empties(),
+    changes.stream: gives(EVENT_STREAM),
     deployments.create: gives(shapes.Deployment, takes=CreateDeployment, status=201, creates=True),
     deployments.listing: gives(shapes.Deployments, query=(NAME, *PAGE)),
     deployments.get: gives(shapes.Deployment),
@@ -136,7 +145,7 @@ ABOUT: Mapping[Handler, About] = {
     events.run_events: gives(EVENT_STREAM, query=(*STREAM, TOKEN), also=NO_MORE),
     events.stream_token: gives(shapes.StreamToken, status=201),
     runs.artifacts: gives(shapes.Artifacts),
-    runs.artifact: gives(BYTES, also=OF_A_FILE),
+    runs.artifact: gives(BYTES, query=(PREVIEW,), also=OF_A_FILE),
     threads.create: gives(shapes.Thread, takes=CreateThread, status=201, creates=True),
     threads.listing: gives(shapes.Threads, query=(OF_ONE, IDLE_OR, *PAGE)),
     threads.get: gives(shapes.Thread),

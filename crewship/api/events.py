@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -126,14 +126,26 @@ async def _stream(request: web.Request, subject_id: str, *, finished: bool) -> w
     streams = (subject_id, output_of(subject_id))
     if (finished or service.log.until is not None) and not await _anything_left(service, after, streams, types):
         return web.Response(status=204)
+
+    async def feed(response: web.StreamResponse) -> None:
+        with service.log.follower(after, streams) as follower:
+            await _feed(response, follower, request.app[FRAMES], types, named)
+
+    return await streamed(request, feed)
+
+
+async def streamed(request: web.Request, feed: Callable[[web.StreamResponse], Awaitable[None]]) -> web.StreamResponse:
+    """Server-sent events that `feed` writes, until it returns, the reader goes, or the server shuts down."""
+    service = request.app[SERVICE]
     task = asyncio.current_task()
     assert task is not None
     service.streams.add(task)
     response = web.StreamResponse(headers=HEADERS)
     try:
         await response.prepare(request)
-        with service.log.follower(after, streams) as follower:
-            await _feed(response, follower, request.app[FRAMES], types, named)
+        # A first comment sends the headers on their way, so that a client knows at once that it is connected.
+        await response.write(b": connected\n\n")
+        await feed(response)
     except asyncio.CancelledError:
         if not service.closing:
             raise
@@ -148,8 +160,6 @@ async def _stream(request: web.Request, subject_id: str, *, finished: bool) -> w
 async def _feed(
     response: web.StreamResponse, follower: Follower, frames: Frames, types: frozenset[str] | None, named: bool
 ) -> None:
-    # A first comment sends the headers on their way, so that a client knows at once that it is connected.
-    await response.write(b": connected\n\n")
     while True:
         events = await follower.next(KEEP_ALIVE_SECONDS, EVENTS_AT_ONCE)
         pending: list[bytes] = []

@@ -14,6 +14,7 @@ from crewship.api import reach
 from crewship.api.context import CLIENT, POSITION_HEADER, PRINCIPAL, REQUEST_ID, SERVICE, STARTED, address
 from crewship.api.limits import DOORKEEPER, Left
 from crewship.api.reach import RunReach
+from crewship.commands.keys import Principal
 from crewship.eventlog import StreamMoved
 from domain.errors import BadRequest, Conflict, DomainError, Forbidden, RateLimited, Unauthorized
 
@@ -35,6 +36,9 @@ REQUEST_ID_HEADER = "X-Request-Id"
 RETRY_AFTER_SECONDS = 1
 LEFT = web.RequestKey("left", Left)
 """What is left of the key's rate limit."""
+SESSION_COOKIE = "crewship_session"
+CONSOLE_HEADER = "X-Crewship-Console"
+SAFE_METHODS = ("GET", "HEAD")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 logger = structlog.get_logger(__name__)
@@ -166,14 +170,30 @@ def refuse_where_only_runs_may(request: web.Request) -> None:
         raise Forbidden("This address is for the keys of runs alone")
 
 
+def demand_console(request: web.Request) -> None:
+    """Raise Forbidden for what another site may have made a browser send: no other origin can set our header."""
+    if request.method not in SAFE_METHODS and CONSOLE_HEADER not in request.headers:
+        raise Forbidden(f"A session changes something only with the header {CONSOLE_HEADER}")
+
+
+async def _principal(request: web.Request) -> Principal:
+    """Who presents an API key, or the cookie of a session of the console."""
+    token = request.cookies.get(SESSION_COOKIE)
+    if token and "Authorization" not in request.headers:
+        session = await request.app[SERVICE].keys.signed_in(token)
+        demand_console(request)
+        return session.principal
+    kind, _, key = request.headers.get("Authorization", "").partition(" ")
+    if kind.lower() != "bearer" or not key.strip() or not key.isascii():
+        raise Unauthorized("An API key is required: send it as Authorization: Bearer YOUR_API_KEY")
+    return await request.app[DOORKEEPER].authenticate(request, key.strip())
+
+
 def guarded(handler: Handler, scope: str, of_runs: RunReach = "itself", narrows: bool = False) -> Handler:
     """A handler that only a key with this scope reaches, and keys of runs and bound ones as reach.py says."""
 
     async def check(request: web.Request) -> web.StreamResponse:
-        kind, _, key = request.headers.get("Authorization", "").partition(" ")
-        if kind.lower() != "bearer" or not key.strip() or not key.isascii():
-            raise Unauthorized("An API key is required: send it as Authorization: Bearer YOUR_API_KEY")
-        principal = await request.app[DOORKEEPER].authenticate(request, key.strip())
+        principal = await _principal(request)
         if principal.run_id is None:
             refuse_where_only_runs_may(request)
         await reach.check(request, principal, scope, of_runs, narrows)

@@ -25,6 +25,7 @@ from projections.projection import Row, from_json, within
 
 LONGEST_WAIT_SECONDS = 120
 CANCEL_WAIT_SECONDS = 30.0
+PREVIEW_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
 STATUSES = ("pending", "running", "succeeded", "failed", "canceled")
 
 
@@ -143,7 +144,10 @@ async def artifacts(request: web.Request) -> web.Response:
 
 
 async def artifact(request: web.Request) -> web.StreamResponse:
-    """GET /v1/runs/{run_id}/artifacts/{name}: the bytes. Never rendered on this origin, whatever they are."""
+    """GET /v1/runs/{run_id}/artifacts/{name}: the bytes. Never rendered on this origin, whatever they are.
+
+    With `?preview=true` a browser may show them in a frame: still of no origin, and nothing in there runs or loads.
+    """
     views = await fresh_views(request)
     run_id, name = request.match_info["run_id"], request.match_info["name"]
     await commands.get(request.app[SERVICE].log, run_id)
@@ -151,13 +155,14 @@ async def artifact(request: web.Request) -> web.StreamResponse:
     if row is None:
         raise NotFound(f"Run {run_id} has no artifact {name[:200]}")
     filename = quote(name.rpartition("/")[2], safe="")
+    preview = request.query.get("preview", "false").lower() in ("true", "1")
     return web.FileResponse(
         request.app[SERVICE].blobs.path(row["sha256"]),
         headers={
             "Content-Type": row["content_type"],
-            "Content-Disposition": f"attachment; filename*=UTF-8''{filename}",
+            "Content-Disposition": f"{'inline' if preview else 'attachment'}; filename*=UTF-8''{filename}",
             "X-Content-Type-Options": "nosniff",
-            "Content-Security-Policy": "sandbox; default-src 'none'",
+            "Content-Security-Policy": PREVIEW_POLICY if preview else "sandbox; default-src 'none'",
             "Cache-Control": "private, max-age=31536000, immutable",
             "X-Crewship-Sha256": row["sha256"],
         },

@@ -152,10 +152,20 @@ class Version(msgspec.Struct, kw_only=True):
     framework: str | None
     entrypoint: str | None
     chat: dict[str, Any] | None
+    manifest: dict[str, Any] | None
     source_sha256: str
     error_message: str | None
     created_at: str
     built_at: str | None
+
+
+class Session(msgspec.Struct, kw_only=True):
+    """Who is signed in, and what they may do."""
+
+    name: str
+    actor: str
+    scopes: list[Scope]
+    expires_at: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Versions(msgspec.Struct):

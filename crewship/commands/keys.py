@@ -2,12 +2,13 @@
 
 A key reads `csk_<id>_<secret>`: the id finds its stream, the secret (40 characters, 206 bits) is compared by its hash
 in constant time. A run's own key reads `csr_<run id>_<proof>`, where the proof is an HMAC of the run's id under a
-secret of the installation: it is stored nowhere and ends with the run.
+secret of the installation: it is stored nowhere and ends with the run. A session of the console is a key's id and a
+time with such a proof: it is stored nowhere either, and ends with its key.
 """
 
 import hashlib
 import hmac
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -23,6 +24,8 @@ from domain.errors import Conflict, NotFound, Unauthorized
 SECRET_CHARACTERS = 40
 PREFIX = "csk"
 RUN_PREFIX = "csr"
+OPERATOR = "operator"
+SESSION_LIFE = timedelta(days=7)
 
 
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,10 +39,20 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     run_id: str | None = None
     thread_id: str | None = None
     deployment_ids: frozenset[str] | None = None
+    name: str = ""
+    key_id: str | None = None
 
     def sees(self, deployment_id: str) -> bool:
         """Whether what is that deployment's is there for them."""
         return self.deployment_ids is None or deployment_id in self.deployment_ids
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody who signed in: what the browser keeps, for whom, until when."""
+
+    token: str
+    principal: Principal
+    expires_at: datetime
 
 
 class Keys:
@@ -54,10 +67,8 @@ class Keys:
     async def authenticate(self, presented: str, address: str | None = None) -> Principal:
         """Who presents this key, from where; raises Unauthorized."""
         if self._admin and hmac.compare_digest(hashlib.sha256(presented.encode()).digest(), self._admin):
-            return Principal(actor="key:operator", scopes=IMPLIED["admin"])
-        if self._log.until is not None:
-            # A key that was revoked since would open the past, in which it was not.
-            raise Unauthorized("This server shows the past and takes one key alone, which it printed when it started")
+            return Principal(actor=f"key:{OPERATOR}", scopes=IMPLIED["admin"], name=OPERATOR, key_id=OPERATOR)
+        self._refuse_in_the_past()
         prefix, _, rest = presented.partition("_")
         if prefix == PREFIX:
             return await self._by_key(rest, address)
@@ -75,7 +86,7 @@ class Keys:
         now = clock.now()
         rules.check(key, now)
         await self._note_use(key.id, now, address)
-        return Principal(actor=f"key:{key.id}", scopes=key.scopes, deployment_ids=key.deployment_ids)
+        return _of(key)
 
     async def _by_run_key(self, rest: str) -> Principal:
         run_id, _, proof = rest.rpartition("_")
@@ -91,6 +102,47 @@ class Keys:
             thread_id=run.thread_id,
             deployment_ids=frozenset({run.deployment_id}),
         )
+
+    def sign_in(self, principal: Principal) -> Session:
+        """A session of the console for whoever presented a key; raises Unauthorized for a run."""
+        if principal.key_id is None:
+            raise Unauthorized("A run's key does not sign in")
+        expires_at = clock.now() + SESSION_LIFE
+        text = f"{principal.key_id}.{int(expires_at.timestamp())}"
+        token = f"{text}.{self.sign(self._session(text))}"
+        return Session(token=token, principal=_at_console(principal), expires_at=expires_at)
+
+    async def signed_in(self, token: str) -> Session:
+        """The session that a browser presents; raises Unauthorized once its time or its key is over."""
+        text, _, proof = token.rpartition(".")
+        key_id, _, expires = text.partition(".")
+        if not self.verify(self._session(text), proof):
+            raise Unauthorized("This session is not valid; sign in again")
+        now = clock.now()
+        expires_at = datetime.fromtimestamp(int(expires), tz=now.tzinfo)
+        if expires_at <= now:
+            raise Unauthorized("This session has expired; sign in again")
+        return Session(token=token, principal=_at_console(await self._by_id(key_id)), expires_at=expires_at)
+
+    async def _by_id(self, key_id: str) -> Principal:
+        if key_id == OPERATOR:
+            return Principal(actor=f"key:{OPERATOR}", scopes=IMPLIED["admin"], name=OPERATOR, key_id=OPERATOR)
+        self._refuse_in_the_past()
+        key, _ = await self._log.load(key_id, rules.evolve)
+        if key is None:
+            raise Unauthorized("Invalid API key")
+        rules.check(key, clock.now())
+        return _of(key)
+
+    def _refuse_in_the_past(self) -> None:
+        if self._log.until is not None:
+            # A key that was revoked since would open the past, in which it was not.
+            raise Unauthorized("This server shows the past and takes one key alone, which it printed when it started")
+
+    def _session(self, text: str) -> str:
+        """What a session's proof is made over; an operator's session ends when the operator's key changes."""
+        bound_to = (self._admin or b"").hex() if text.startswith(f"{OPERATOR}.") else ""
+        return f"session\0{text}\0{bound_to}"
 
     def of_run(self, run_id: str) -> str:
         """The key that a run's own code gets."""
@@ -164,6 +216,16 @@ async def revoke(log: EventLog, key_id: str, author: Author) -> None:
             await log.append(Change(key_id, at, revoked), author=author)
 
     await decide(attempt)
+
+
+def _of(key: rules.Key) -> Principal:
+    return Principal(
+        actor=f"key:{key.id}", scopes=key.scopes, deployment_ids=key.deployment_ids, name=key.name, key_id=key.id
+    )
+
+
+def _at_console(principal: Principal) -> Principal:
+    return msgspec.structs.replace(principal, actor=f"console:{principal.name}")
 
 
 def _hash(secret: str) -> str:

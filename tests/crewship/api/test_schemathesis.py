@@ -1,7 +1,7 @@
 """Everything that /openapi.json says one may ask, and much that it says one may not, asked of a real server.
 
 The short form asks some 1,000 times; --long at least 10,000 times. Uploads are left to test_fuzz.py: no tool makes
-tars.
+tars. The bell of /v1/changes rings without an end, so it has a test of its own.
 """
 
 import re
@@ -46,7 +46,14 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 def ask(server: ServerProcess, *more: str) -> int:
     """Run schemathesis; returns how many requests it made."""
     command = [str(Path(sys.executable).parent / "st"), "run", f"{server.url}/openapi.json", "--no-color"]
-    command += ["--exclude-operation-id", "deployments_upload", "--exclude-checks", NOT_PROMISED]
+    command += [
+        "--exclude-operation-id",
+        "deployments_upload",
+        "--exclude-operation-id",
+        "changes_stream",
+        "--exclude-checks",
+        NOT_PROMISED,
+    ]
     command += ["--phases", "coverage,fuzzing", "--request-timeout", "30", "--warnings", "off", "--no-shrink"]
     done = subprocess.run([*command, *more], cwd=server.data.parent, capture_output=True, text=True, check=False)
     told = done.stdout[-6000:]
