@@ -35,6 +35,7 @@ from crewship.engine.scheduler import Scheduler
 from crewship.engine.snapshots import check as check_snapshot
 from crewship.engine.supervisor import Parts
 from crewship.engine.timetable import Timetable
+from crewship.engine.warmth import Warmth
 from crewship.eventlog import Author, EventLog, Sealer, open_log
 from crewship.notifier.courier import Parts as NotifierParts
 from crewship.notifier.courier import Policy
@@ -131,14 +132,17 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         if chosen.gateway:
             await _listen_to_runs(runner, service, settings, chosen.gateway, port)
         url = address_of(settings.host, port)
+        api_url = settings.public_url or (address_of(chosen.gateway, port) if chosen.gateway else url)
+        warmth = Warmth(log, views, blobs, chosen.executor, api_url, settings.warm)
         parts = Parts(
             log=log,
             blobs=blobs,
             keys=keys,
             executor=chosen.executor,
+            warmth=warmth,
             server_id=identity.server_id,
             epoch=identity.epoch,
-            api_url=settings.public_url or (address_of(chosen.gateway, port) if chosen.gateway else url),
+            api_url=api_url,
         )
         builds = BuildQueue(
             log, views, blobs, chosen.builder, server_id=identity.server_id, epoch=identity.epoch, most=settings.builds
@@ -152,6 +156,8 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         timetable = Timetable(log, views, identity.server_id)
         await timetable.open()
         stack.push_async_callback(timetable.close)
+        await warmth.open()
+        stack.push_async_callback(warmth.close)
         notifier = _notifier(service, identity)
         await notifier.open()
         stack.push_async_callback(notifier.close)
@@ -169,6 +175,7 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
             "the scheduler": scheduler,
             "the timetable": timetable,
             "the notifier": notifier,
+            "what keeps sandboxes warm": warmth,
             "the sealing of the log": sealer,
             "the look at tables": columns,
         }

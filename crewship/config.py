@@ -40,6 +40,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     concurrency: int = 8
     queue: int = 10_000
     builds: int = 2
+    warm: int = 8
+    """How many sandboxes are kept warm at most, of all deployments together."""
     drain: float = 0.0
     docker_host: str | None = None
     base_images: dict[tuple[str, str], str] = {}
@@ -82,6 +84,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "concurrency": env.get("CREWSHIP_CONCURRENCY"),
             "queue": env.get("CREWSHIP_QUEUE"),
             "builds": env.get("CREWSHIP_BUILDS"),
+            "warm": env.get("CREWSHIP_WARM"),
             "drain": duration(drain) if drain else None,
             "public_url": env.get("CREWSHIP_PUBLIC_URL"),
             "access_log": env.get("CREWSHIP_ACCESS_LOG"),
@@ -106,6 +109,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 raise BadRequest(f"CREWSHIP_TRUSTED_PROXIES: {network!r} is not an address or a network") from None
         if min(settings.concurrency, settings.queue, settings.builds) < 1:
             raise BadRequest("CREWSHIP_CONCURRENCY, CREWSHIP_QUEUE and CREWSHIP_BUILDS are at least 1")
+        if settings.warm < 0:
+            raise BadRequest("CREWSHIP_WARM is a number of sandboxes, at least 0")
         return settings
 
 

@@ -10,24 +10,26 @@ import asyncio
 import contextlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import structlog
 
-from crewship.engine import docker_probe, docker_state, folders
+from crewship.engine import docker_probe, docker_state, folders, protocol
 from crewship.engine.docker_bases import Image
-from crewship.engine.docker_engine import Engine, EngineAway, EngineProblem, EngineRefused, frames
+from crewship.engine.docker_engine import Engine, EngineAway, EngineProblem, EngineRefused, Input, frames
 from crewship.engine.docker_journal import JournalReader
 from crewship.engine.docker_network import Network
 from crewship.engine.docker_owners import identity
 from crewship.engine.docker_sandbox import DockerSandbox
-from crewship.engine.executor import BuildFailed, Launch, LaunchFailed
+from crewship.engine.executor import WARM, BuildFailed, Launch, LaunchFailed, WarmSandbox
 from crewship.engine.images import APP, SITE, VENV, DockerBuilder
 from crewship.engine.programs import MODULES
+from crewship.engine.undoing import undone
 
+_IMPORT = 120.0  # seconds that the import of a project may take while it gets warm
 _BEGIN = 30.0  # seconds that a container may take until its guard says its first word
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 _TEMPORARY = "/tmp"  # noqa: S108 - a place inside
@@ -45,6 +47,28 @@ _LOG = {
 }
 
 logger = structlog.get_logger(__name__)
+
+
+class WarmContainer:
+    """See WarmSandbox: a container that gets the run's name when it is called."""
+
+    def __init__(self, engine: Engine, name: str, container: str, given: Input) -> None:
+        self.name = name
+        self.container = container
+        self.input = given
+        self._engine = engine
+
+    async def ended(self) -> None:
+        """See WarmSandbox.ended."""
+        async with contextlib.aclosing(JournalReader(self._engine, self.container, 0).lines()) as batches:
+            async for _ in batches:
+                pass
+
+    async def discard(self) -> None:
+        """See WarmSandbox.discard."""
+        await self.input.close()
+        with contextlib.suppress(EngineAway):  # the next server clears it away
+            await docker_state.discard(self._engine, self.container)
 
 
 class DockerExecutor:
@@ -111,7 +135,8 @@ class DockerExecutor:
         """Remove what builds, probes and launches that broke off with a former server have left."""
         for container in await self._containers():
             labels = container["Labels"]
-            if labels.get(docker_state.KIND) != "run" or container["State"] == "created":
+            waited = (self._run_of(container) or "").startswith(WARM)
+            if labels.get(docker_state.KIND) != "run" or container["State"] == "created" or waited:
                 await docker_state.discard(self._engine, container["Id"])
         query = {"filters": {**docker_state.filters(server_id=self._server_id), "dangling": ["true"]}}
         found = await self._engine.json("GET", "volumes", query=query)
@@ -128,25 +153,54 @@ class DockerExecutor:
         """See Executor.close."""
         await self._engine.close()
 
-    async def launch(self, launch: Launch) -> DockerSandbox:
-        """See Executor.launch."""
-        # A call to the engine that is broken off may have been done: a launch that is cancelled ends, then is undone.
-        starting = asyncio.ensure_future(self._launch(launch))
+    async def prepare(self, launch: Launch) -> WarmContainer:
+        """See Executor.prepare."""
+        warm = await undone(self._getting_warm(launch), WarmContainer.discard)
         try:
-            return await asyncio.shield(starting)
-        except asyncio.CancelledError:
-            with contextlib.suppress(LaunchFailed, asyncio.CancelledError):
-                await (await starting).remove()
+            await self._heard(warm.container, "warm", _IMPORT)
+        except BaseException as problem:
+            await warm.discard()
+            if isinstance(problem, EngineProblem):
+                raise LaunchFailed(f"the container did not start: {problem}") from problem
             raise
+        return warm
+
+    async def _getting_warm(self, launch: Launch) -> WarmContainer:
+        try:
+            container, image = await self._created(launch, warm=True)
+            try:
+                given = await self._engine.attached(container)
+                await self._engine.json("POST", f"containers/{container}/start")
+                await given.write(msgspec.json.encode(_spec(launch, image)) + b"\n")
+            except BaseException:
+                await docker_state.discard(self._engine, container)
+                raise
+        except (EngineProblem, BuildFailed) as problem:
+            raise LaunchFailed(f"the container did not start: {problem}") from problem
+        return WarmContainer(self._engine, launch.run_id, container, given)
+
+    async def launch(self, launch: Launch, warm: WarmSandbox | None = None) -> DockerSandbox:
+        """See Executor.launch."""
+        if isinstance(warm, WarmContainer):
+            return await undone(self._call(launch, warm), DockerSandbox.remove)
+        return await undone(self._launch(launch), DockerSandbox.remove)
+
+    async def _call(self, launch: Launch, warm: WarmContainer) -> DockerSandbox:
+        """Make a warm container this run's. It bears the run's name first, so that a next server finds it."""
+        try:
+            query = {"name": self._name(launch.run_id)}
+            await self._engine.json("POST", f"containers/{warm.container}/rename", query=query)
+            await warm.input.write(msgspec.json.encode(launch.call))
+            await warm.input.close()
+            await self._heard(warm.container, "ready", _BEGIN)
+        except (EngineProblem, LaunchFailed) as problem:
+            await warm.discard()
+            raise LaunchFailed(f"the warm container did not take the run: {problem}") from problem
+        return self._sandbox(launch.run_id, warm.container)
 
     async def _launch(self, launch: Launch) -> DockerSandbox:
-        if not _NAME.fullmatch(launch.run_id):
-            raise LaunchFailed(f"not a run's id: {launch.run_id!r}")
         try:
-            image = await self._builder.find(launch.order)
-            if image is None:
-                raise LaunchFailed(f"version {launch.order.version_id} is not built on this Docker engine")
-            container = await self._create(launch, image)
+            container, image = await self._created(launch)
             try:
                 await self._start(launch, image, container)
             except BaseException:
@@ -156,8 +210,16 @@ class DockerExecutor:
             raise LaunchFailed(f"the container did not start: {problem}") from problem
         return self._sandbox(launch.run_id, container)
 
-    async def _create(self, launch: Launch, image: Image) -> str:
-        body = configuration(launch, image, self._server_id, self.network.name)
+    async def _created(self, launch: Launch, *, warm: bool = False) -> tuple[str, Image]:
+        if not _NAME.fullmatch(launch.run_id):
+            raise LaunchFailed(f"not a run's id: {launch.run_id!r}")
+        image = await self._builder.find(launch.order)
+        if image is None:
+            raise LaunchFailed(f"version {launch.order.version_id} is not built on this Docker engine")
+        return await self._create(launch, image, warm=warm), image
+
+    async def _create(self, launch: Launch, image: Image, *, warm: bool) -> str:
+        body = configuration(launch, image, self._server_id, self.network.name, warm=warm)
         try:
             query = {"name": self._name(launch.run_id)}
             made: dict[str, Any] = await self._engine.json("POST", "containers/create", query=query, body=body)
@@ -176,12 +238,32 @@ class DockerExecutor:
 
     async def _first_word(self, container: str) -> str | None:
         """Wait for the guard's first line: its type; None if there never is one."""
+        async with contextlib.aclosing(self._messages(container, _BEGIN)) as messages:
+            async for message in messages:
+                return str(message.__struct_config__.tag)
+        return None
+
+    async def _heard(self, container: str, word: str, seconds: float) -> None:
+        """Return when the journal holds a line of that type. Raises LaunchFailed with the reason if it never will."""
+        last = ""
+        async with contextlib.aclosing(self._messages(container, seconds)) as messages:
+            async for message in messages:
+                if message.__struct_config__.tag == word:
+                    return
+                if isinstance(message, protocol.Failure):
+                    last = message.error
+                elif isinstance(message, protocol.Exit):
+                    last = last or message.message or "its process ended"
+        raise LaunchFailed(last or await self._complaint(container) or f"nothing was heard of it for {seconds:g} s")
+
+    async def _messages(self, container: str, seconds: float) -> AsyncGenerator[protocol.Message, None]:
+        """What the journal says, from its beginning, for so many seconds."""
         reader = JournalReader(self._engine, container, 0)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_BEGIN), contextlib.aclosing(reader.lines()) as batches:
+            async with asyncio.timeout(seconds), contextlib.aclosing(reader.lines()) as batches:
                 async for batch in batches:
-                    return str(msgspec.json.decode(batch[0])["type"])
-        return None
+                    for line in batch:
+                        yield protocol.parse(line).message
 
     async def _complaint(self, container: str) -> str:
         query = {"stdout": False, "stderr": True, "tail": "20"}
@@ -205,18 +287,27 @@ class DockerExecutor:
         if found is None or found.labels.get(docker_state.SERVER) != self._server_id:
             return None
         # Never started, or the server died before the spec had gone in: then the guard is not ready, and says so.
-        if found.status != "created" and await self._first_word(found.id) == "ready":
-            return self._sandbox(run_id, found.id)
+        with contextlib.suppress(LaunchFailed):
+            if found.status != "created":
+                await self._heard(found.id, "ready", _BEGIN)
+                return self._sandbox(run_id, found.id)
         await docker_state.discard(self._engine, found.id)
         return None
 
     async def held(self) -> list[str]:
         """See Executor.held."""
-        labels = [container["Labels"] for container in await self._containers()]
-        return sorted(one[docker_state.RUN] for one in labels if docker_state.RUN in one)
+        held = [self._run_of(container) for container in await self._containers()]
+        return sorted(run_id for run_id in held if run_id is not None and not run_id.startswith(WARM))
+
+    def _run_of(self, container: dict[str, Any]) -> str | None:
+        """The run that a container has: its name says it, since labels cannot change when a warm one is called."""
+        if docker_state.RUN not in container["Labels"]:
+            return None
+        prefix = f"/{self._name('')}"
+        return next((name.removeprefix(prefix) for name in container["Names"] if name.startswith(prefix)), None)
 
 
-def configuration(launch: Launch, image: Image, server_id: str, network: str) -> dict[str, Any]:
+def configuration(launch: Launch, image: Image, server_id: str, network: str, *, warm: bool = False) -> dict[str, Any]:
     """The container of a run, as `POST /containers/create` takes it. It holds nothing that is secret."""
     limits: Mapping[str, Any] = launch.spec.get("limits") or {}
     labels = {
@@ -228,7 +319,7 @@ def configuration(launch: Launch, image: Image, server_id: str, network: str) ->
     }
     python = json.loads(image.labels[docker_state.PYTHON])
     command = python.get("command") or [python["executable"]]
-    guard = [*command, "-I", "-S", "/runner/guard.py", "--journal", "1", "--ascii"]
+    guard = [*command, "-I", "-S", "/runner/guard.py", "--journal", "1", "--ascii", *(["--warm"] if warm else [])]
     owner = identity(launch.order.deployment_id)
     volume = {"Labels": {name: labels[name] for name in (docker_state.SERVER, docker_state.RUN)}}
     return {

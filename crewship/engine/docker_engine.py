@@ -109,22 +109,43 @@ class Engine:
     @asynccontextmanager
     async def fed(self, container: str, data: bytes) -> AsyncIterator[None]:
         """Attach to the container's standard input; behind the block, in which it is started, write `data`, close."""
+        given = await self.attached(container)
+        try:
+            yield
+            await given.write(data)
+        finally:
+            await given.close()
+
+    async def attached(self, container: str) -> "Input":
+        """The container's standard input, from before it is started on. Raises EngineAway."""
         if self._client is None:
             raise EngineAway("the connection to the Docker engine is closed")
         attached = self._client.containers.container(container).attach(stdin=True, stdout=False, stderr=False)
+        with _told_apart():
+            async with asyncio.timeout(SECONDS):
+                await attached.__aenter__()
+        return Input(attached)
+
+
+class Input:
+    """A container's standard input, as long as the connection stands: with it, the input ends."""
+
+    def __init__(self, attached: Any) -> None:
+        self._attached = attached
+
+    async def write(self, data: bytes) -> None:
+        """Hand over all of it. Raises EngineAway."""
         try:
             with _told_apart():
                 async with asyncio.timeout(SECONDS):
-                    await attached.__aenter__()
-            yield
-            with _told_apart():
-                async with asyncio.timeout(SECONDS):
-                    await attached.write_in(data)
+                    await self._attached.write_in(data)
         except AssertionError as problem:  # aiodocker's word for a connection that the engine closed
             raise EngineAway("the Docker engine closed the container's standard input") from problem
-        finally:
-            with contextlib.suppress(AssertionError):
-                await attached.close()
+
+    async def close(self) -> None:
+        """End it."""
+        with contextlib.suppress(AssertionError):
+            await self._attached.close()
 
 
 def _read(text: bytes) -> Any:

@@ -44,12 +44,16 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     """One run, ready to start.
 
     `spec` is what the runner reads on its standard input (see crewship/runner/python/guard.py); it holds secrets and
-    is never written down. `network` is "internet" or "none".
+    is never written down. `call` is the part of it that is the run's own, which is all that a warm sandbox has still to
+    be told. `network` is "internet" or "none".
+
+    To prepare a warm sandbox, `run_id` is a name that begins with WARM, and `spec` what every run shares.
     """
 
     run_id: str
     order: BuildOrder
     spec: dict[str, Any]
+    call: dict[str, Any] = {}
     network: str = "internet"
 
 
@@ -101,8 +105,25 @@ class Sandbox(Protocol):
         ...
 
 
+class WarmSandbox(Protocol):
+    """A sandbox in which everything is imported, waiting for the one run that it will have."""
+
+    name: str
+
+    async def ended(self) -> None:
+        """Return once it has ended, though no run needed it yet."""
+        ...
+
+    async def discard(self) -> None:
+        """End it and give back everything that it holds. Safe to call again, and after it was launched."""
+        ...
+
+
 class Executor(Protocol):
-    """Gives each run a sandbox of its own."""
+    """Gives each run a sandbox of its own.
+
+    What was prepared and never launched ends with the server, and is cleared away by the next `open` at the latest.
+    """
 
     async def open(self) -> None:
         """Probe that sandboxes work here; raises with a message for the operator if this executor cannot serve."""
@@ -112,8 +133,15 @@ class Executor(Protocol):
         """Let go of what this process holds. Sandboxes that run go on."""
         ...
 
-    async def launch(self, launch: Launch) -> Sandbox:
-        """Start a sandbox and hand it its spec. Raises LaunchFailed, and then leaves nothing behind."""
+    async def prepare(self, launch: Launch) -> WarmSandbox:
+        """Start a sandbox without a run; returns once it has imported everything. Raises LaunchFailed likewise."""
+        ...
+
+    async def launch(self, launch: Launch, warm: WarmSandbox | None = None) -> Sandbox:
+        """Start a sandbox and hand it its spec, or hand the call to a warm one of the same executor, which is used up.
+
+        Raises LaunchFailed, and then leaves nothing behind, of the warm one neither.
+        """
         ...
 
     async def find(self, run_id: str) -> Sandbox | None:
@@ -123,6 +151,10 @@ class Executor(Protocol):
     async def held(self) -> list[str]:
         """The ids of all runs for which this executor still holds anything."""
         ...
+
+
+WARM = "warm_"
+"""What the names of sandboxes without a run begin with, so that they are not taken for a run's."""
 
 
 class LaunchFailed(Exception):

@@ -14,16 +14,18 @@ from pathlib import Path
 
 import msgspec
 
-from crewship.engine import cgroups, sandboxes
+from crewship.engine import cgroups, journal, protocol, sandboxes
 from crewship.engine.cgroups import Cgroups
 from crewship.engine.environments import LocalBuilder
-from crewship.engine.executor import Launch, LaunchFailed
+from crewship.engine.executor import WARM, Launch, LaunchFailed, WarmSandbox
 from crewship.engine.journal import Bell, Holder
 from crewship.engine.sandboxes import LocalSandbox, Note
 from crewship.engine.starting import Start
+from crewship.engine.undoing import undone
 
 RUNNER = Path(__file__).parent.parent / "runner"
 
+_IMPORT = 120.0  # seconds that the import of a project may take while it gets warm
 _BEGIN = 30.0  # seconds that a sandbox may take until its guard says its first word
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 
@@ -45,16 +47,42 @@ class _Child:
     def ended(self) -> bool:
         return self._process.poll() is not None
 
+    def tell(self, data: bytes) -> None:
+        """Write to its standard input, and end that. Blocks; raises OSError if it has ended."""
+        assert self._process.stdin is not None
+        with self._process.stdin as stdin:
+            stdin.write(data)
+
     def _reap(self) -> None:
         self._process.poll()
         self._loop.remove_reader(self.holder.descriptor)
 
     def release(self) -> None:
-        """Let it go its own way."""
+        """Let it go its own way; one that waits for a run ends."""
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
         self._loop.remove_reader(self.holder.descriptor)
         self.holder.close()
         if self._process.poll() is None:
             self._process.returncode = 0  # it is meant to outlive us: Popen must not complain that it does
+
+
+class WarmFolder:
+    """See WarmSandbox: a sandbox of this machine, in a folder that gets the run's name when it is called."""
+
+    def __init__(self, sandbox: LocalSandbox, child: _Child) -> None:
+        self.name = sandbox.run_id
+        self.sandbox = sandbox
+        self._child = child
+
+    async def ended(self) -> None:
+        """See WarmSandbox.ended."""
+        await self._child.holder.ended()
+
+    async def discard(self) -> None:
+        """See WarmSandbox.discard."""
+        await _end(self.sandbox)
 
 
 class LocalExecutor:
@@ -85,9 +113,12 @@ class LocalExecutor:
                 f"bubblewrap does not work here ({problem}): runs are NOT isolated, "
                 "their code has the rights of this server and sees what it sees"
             )
-        await asyncio.to_thread(self._prepare)
+        await asyncio.to_thread(self._clean_up)
+        for folder in await asyncio.to_thread(self._folders):
+            if folder.name.startswith(WARM) and (left := await self.find(folder.name)) is not None:
+                await _end(left)
 
-    def _prepare(self) -> None:
+    def _clean_up(self) -> None:
         self._runs.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._runner = _install(RUNNER, self._runners)
         self._groups = cgroups.find(self._server_id)
@@ -107,18 +138,45 @@ class LocalExecutor:
         if self._groups is not None:
             await asyncio.to_thread(self._groups.leave)
 
-    async def launch(self, launch: Launch) -> LocalSandbox:
-        """See Executor.launch."""
-        # The steps block in threads that cannot be interrupted: a launch that is cancelled ends first, then is undone.
-        starting = asyncio.ensure_future(self._launch(launch))
+    async def prepare(self, launch: Launch) -> WarmFolder:
+        """See Executor.prepare."""
+        if self.warning is not None:
+            raise LaunchFailed("nothing is kept warm where bubblewrap does not work: a folder could not be renamed")
+        sandbox = await undone(self._started(launch, warm=True), _end)
+        child = self._children[launch.run_id]
         try:
-            return await asyncio.shield(starting)
-        except asyncio.CancelledError:
-            with contextlib.suppress(LaunchFailed, asyncio.CancelledError):
-                await (await starting).remove()
+            await _heard(sandbox.folder, child, "warm", _IMPORT)
+        except BaseException:
+            await _end(sandbox)
             raise
+        return WarmFolder(sandbox, child)
 
-    async def _launch(self, launch: Launch) -> LocalSandbox:
+    async def launch(self, launch: Launch, warm: WarmSandbox | None = None) -> LocalSandbox:
+        """See Executor.launch."""
+        if isinstance(warm, WarmFolder):
+            return await undone(self._call(launch, warm), _end)
+        return await undone(self._started(launch), _end)
+
+    async def _call(self, launch: Launch, warm: WarmFolder) -> LocalSandbox:
+        """Make a warm sandbox this run's. The folder bears its name first, so that a next server finds it."""
+        folder = self._runs / launch.run_id
+        if not _NAME.fullmatch(launch.run_id) or await asyncio.to_thread(folder.exists):
+            await warm.discard()
+            raise LaunchFailed(f"run {launch.run_id} was started before")
+        try:
+            await asyncio.to_thread(warm.sandbox.folder.rename, folder)
+            child = self._children[launch.run_id] = self._children.pop(warm.name)
+            sandbox = LocalSandbox(folder, warm.sandbox.note, leader=child.holder, removed=self._forget)
+            warm.sandbox = sandbox
+            async with asyncio.timeout(_BEGIN):
+                await asyncio.to_thread(child.tell, msgspec.json.encode(launch.call))
+            await _heard(folder, child, "ready", _BEGIN)
+        except (OSError, TimeoutError, LaunchFailed, KeyError) as failure:
+            await warm.discard()
+            raise LaunchFailed(f"the warm sandbox did not take the run: {failure}") from failure
+        return sandbox
+
+    async def _started(self, launch: Launch, *, warm: bool = False) -> LocalSandbox:
         if not _NAME.fullmatch(launch.run_id):
             raise LaunchFailed(f"not a run's id: {launch.run_id!r}")
         built = await asyncio.to_thread(self._builder.find, launch.order)
@@ -131,7 +189,7 @@ class LocalExecutor:
             raise LaunchFailed(f"run {launch.run_id} was started before") from None
         identity = self._take_identity()
         try:
-            return await self._start(Start(folder, launch, built, self._runner), identity)
+            return await self._start(Start(folder, launch, built, self._runner), identity, warm=warm)
         except BaseException as failure:
             await asyncio.to_thread(self._clear, folder)
             self._release(launch.run_id, identity)
@@ -139,23 +197,29 @@ class LocalExecutor:
                 raise LaunchFailed(f"the sandbox did not start: {failure}") from failure
             raise
 
-    async def _start(self, start: Start, identity: int | None) -> LocalSandbox:
+    async def _start(self, start: Start, identity: int | None, *, warm: bool) -> LocalSandbox:
         folder = start.folder
         with contextlib.closing(start):
-            note = await asyncio.to_thread(self._furnish, start, identity)
-            process = await asyncio.to_thread(start.spawn, note, self._builder.identities)
+            note = await asyncio.to_thread(self._furnish, start, identity, warm=warm)
+            process = await asyncio.to_thread(start.spawn, note, self._builder.identities, warm=warm)
         child = self._children[folder.name] = _Child(process)
         try:
-            await _begun(folder, child)
+            if not warm:
+                await _begun(folder, child)
         except BaseException:
             await LocalSandbox(folder, note, leader=child.holder, removed=self._forget).kill()
             raise
         return LocalSandbox(folder, note, leader=child.holder, removed=self._forget)
 
-    def _furnish(self, start: Start, identity: int | None) -> Note:
+    def _furnish(self, start: Start, identity: int | None, *, warm: bool) -> Note:
         start.hold()
         groups = [] if self._groups is None else self._groups.create(start.folder.name, start.bounds())
-        note = Note(identity=identity, groups=[str(group) for group in groups], confined=self.warning is None)
+        note = Note(
+            identity=identity,
+            groups=[str(group) for group in groups],
+            confined=self.warning is None,
+            warm=warm,
+        )
         (start.folder / "note.json").write_bytes(msgspec.json.encode(note))
         start.furnish(identity, confined=note.confined)
         return note
@@ -199,14 +263,26 @@ class LocalExecutor:
             await asyncio.to_thread(self._clear, folder)
             return None
         note = await asyncio.to_thread(sandboxes.read_note, folder)
-        return None if note is None else LocalSandbox(folder, note, removed=self._forget)
+        if note is None:
+            return None
+        sandbox = LocalSandbox(folder, note, removed=self._forget)
+        if note.warm and not run_id.startswith(WARM) and not await _was_called(sandbox):
+            await _end(sandbox)
+            return None
+        return sandbox
 
     async def held(self) -> list[str]:
         """See Executor.held."""
-        return [folder.name for folder in await asyncio.to_thread(self._folders)]
+        names = [folder.name for folder in await asyncio.to_thread(self._folders)]
+        return [name for name in names if not name.startswith(WARM)]
 
     def _folders(self) -> list[Path]:
         return sorted(folder for folder in self._runs.iterdir() if _NAME.fullmatch(folder.name))
+
+
+async def _end(sandbox: LocalSandbox) -> None:
+    await sandbox.kill()
+    await sandbox.remove()
 
 
 async def _begun(folder: Path, child: _Child) -> None:
@@ -221,6 +297,36 @@ async def _begun(folder: Path, child: _Child) -> None:
                 said = (folder / "errors").read_text(errors="replace").strip()[-500:]
                 raise LaunchFailed("the sandbox did not start: " + (said or "its first process ended without a word"))
             await bell.wait()
+
+
+async def _heard(folder: Path, child: _Child, word: str, seconds: float) -> None:
+    """Return when the journal holds a line of that type. Raises LaunchFailed with the reason if it never will."""
+    last = ""
+    try:
+        async with asyncio.timeout(seconds):
+            async with contextlib.aclosing(journal.lines(folder, 0, child.holder)) as batches:
+                async for batch in batches:
+                    for message in (protocol.parse(line).message for line in batch):
+                        if message.__struct_config__.tag == word:
+                            return
+                        if isinstance(message, protocol.Failure):
+                            last = message.error
+                        elif isinstance(message, protocol.Exit):
+                            last = last or message.message or "its process ended"
+    except TimeoutError:
+        last = f"it took longer than {seconds:g} s"
+    said = (folder / "errors").read_text(errors="replace").strip()[-500:]
+    raise LaunchFailed(last or said or "its first process ended without a word")
+
+
+async def _was_called(sandbox: LocalSandbox) -> bool:
+    """Whether a sandbox that was warm has got its run: it has, or the end of its input ends it at once."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_BEGIN), contextlib.aclosing(sandbox.lines(0)) as batches:
+            async for batch in batches:
+                if any(isinstance(protocol.parse(line).message, protocol.Ready) for line in batch):
+                    return True
+    return False
 
 
 def _install(source: Path, target: Path) -> Path:

@@ -30,11 +30,15 @@ _PATIENCE = 5.0  # seconds that a dying sandbox gets before it is killed once mo
 
 
 class Note(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a sandbox beside its files: its user (None: the server's), its cgroups, whether it is one."""
+    """What is known of a sandbox beside its files: its user (None: the server's), its cgroups, whether it is one.
+
+    `warm`: it was prepared without a run, so that its journal says `ready` only once it was called for one.
+    """
 
     identity: int | None
     groups: list[str]
     confined: bool
+    warm: bool = False
 
 
 class LocalSandbox:
@@ -45,7 +49,7 @@ class LocalSandbox:
     ) -> None:
         self.run_id = folder.name
         self.note = note
-        self._folder = folder
+        self.folder = folder
         self._leader = leader
         self._removed = removed
         self._guard = Holder.of(folder / "lock")
@@ -53,7 +57,7 @@ class LocalSandbox:
 
     async def lines(self, after: int) -> AsyncGenerator[Sequence[bytes], None]:
         """See Sandbox.lines."""
-        async with contextlib.aclosing(journal.lines(self._folder, after, self._guard or self._leader)) as batches:
+        async with contextlib.aclosing(journal.lines(self.folder, after, self._guard or self._leader)) as batches:
             async for batch in batches:
                 yield [*batch[:-1], self._explained(batch[-1])]
 
@@ -79,7 +83,7 @@ class LocalSandbox:
     def _ask(self, command: bytes) -> None:
         # Without a reader (it has ended) or with a full pipe (it has been asked often enough) there is nothing to do.
         with contextlib.suppress(OSError):
-            control = os.open(self._folder / "control", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            control = os.open(self.folder / "control", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             try:
                 os.write(control, command)
             finally:
@@ -89,7 +93,7 @@ class LocalSandbox:
         """See Sandbox.kill."""
         pause = 0.001
         while self._lives():
-            guard = self._guard = self._guard or Holder.of(self._folder / "lock")
+            guard = self._guard = self._guard or Holder.of(self.folder / "lock")
             if guard is not None:
                 await self._end(guard)
             elif self._leader is not None:
@@ -101,7 +105,7 @@ class LocalSandbox:
             await self._leader.ended()
 
     def _lives(self) -> bool:
-        return journal.is_held(self._folder / "lock") or bool(cgroups.processes(self._groups))
+        return journal.is_held(self.folder / "lock") or bool(cgroups.processes(self._groups))
 
     async def _end(self, guard: Holder) -> None:
         if not self.note.confined:
@@ -118,7 +122,7 @@ class LocalSandbox:
     async def artifacts(self) -> tuple[list[ArtifactFile], list[Refused]]:
         """See Sandbox.artifacts."""
         await self._settle()
-        return await asyncio.to_thread(folders.collect, self._folder / "app" / folders.ARTIFACTS)
+        return await asyncio.to_thread(folders.collect, self.folder / "app" / folders.ARTIFACTS)
 
     async def _settle(self) -> None:
         """Wait until nothing of it lives: after its last line a sandbox takes a moment to fall apart."""
@@ -136,7 +140,7 @@ class LocalSandbox:
 
     def _remove(self) -> None:
         cgroups.remove(self._groups)
-        discard(self._folder)
+        discard(self.folder)
 
     def close(self) -> None:
         """Let go of what this process holds; the sandbox goes on."""

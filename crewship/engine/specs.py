@@ -7,8 +7,14 @@ import msgspec
 from crewship.commands.keys import Keys
 from domain.manifest import DeploymentManifest
 from domain.run import Run
+from domain.version import Version
 
 GRACE_SECONDS = 10.0
+
+
+def manifest_of(version: Version) -> DeploymentManifest:
+    """What a version's crewship.toml said."""
+    return msgspec.convert(version.manifest, DeploymentManifest)
 
 
 def shared(

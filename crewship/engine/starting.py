@@ -64,15 +64,30 @@ class Start:
         descriptor = self._descriptors[name] = os.open(self.folder / name, flags | os.O_CLOEXEC, 0o600)
         return descriptor
 
-    def spawn(self, note: Note, identities: Path) -> "subprocess.Popen[bytes]":
-        """Start the process. It has read nothing yet that could be lost: its spec lies in memory until it is read."""
+    def spawn(self, note: Note, identities: Path, *, warm: bool = False) -> "subprocess.Popen[bytes]":
+        """Start the process. It has read nothing yet that could be lost: its spec lies in memory until it is read.
+
+        A `warm` one gets what it has to prepare through a pipe, which stays open for the call.
+        """
         passed = {name: self._descriptors[name] for name in ("journal", "control", "bell", "lock")}
+        told = msgspec.json.encode(self._spec(note.confined))
+        if warm:
+            process = self._process(note, identities, passed, subprocess.PIPE, ["--warm"])
+            assert process.stdin is not None
+            process.stdin.write(told + b"\n")
+            process.stdin.flush()
+            return process
         spec = self._descriptors["spec"] = os.memfd_create("spec", os.MFD_CLOEXEC)
         with os.fdopen(os.dup(spec), "wb") as file:
-            file.write(msgspec.json.encode(self._spec(note.confined)))
+            file.write(told)
         os.lseek(spec, 0, os.SEEK_SET)
+        return self._process(note, identities, passed, spec, [])
+
+    def _process(
+        self, note: Note, identities: Path, passed: dict[str, int], spec: int, more: list[str]
+    ) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(  # noqa: S603 - the programs are ours
-            self._command(note, identities, passed),
+            self._command(note, identities, passed, more),
             env=bubblewrap.environment(),
             cwd="/",
             stdin=spec,
@@ -82,11 +97,12 @@ class Start:
             start_new_session=True,  # what ends the server's terminal or group does not end the run
         )
 
-    def _command(self, note: Note, identities: Path, passed: dict[str, int]) -> list[str]:
+    def _command(self, note: Note, identities: Path, passed: dict[str, int], more: list[str]) -> list[str]:
         runner = "/runner" if note.confined else str(self._runner)
         program = [self._built.guard(confined=note.confined), "-I", "-S", f"{runner}/guard.py"]
         for name, descriptor in passed.items():
             program += [f"--{name}", str(descriptor)]
+        program += more
         program += ["--", *self._built.command(runner, confined=note.confined)]
         groups = tuple(Path(group) for group in note.groups)
         if not note.confined:

@@ -21,10 +21,10 @@ from crewship.engine.executor import Executor, Launch, LaunchFailed, Sandbox
 from crewship.engine.recording import PAUSE_SECONDS, Recording, TakenOver
 from crewship.engine.specs import GRACE_SECONDS
 from crewship.engine.verdict import LastWords, judge
+from crewship.engine.warmth import Place, Warmth
 from crewship.eventlog import Author, Change, EventLog, StreamMoved
 from domain import run as rules
 from domain.errors import DomainError, Unavailable
-from domain.manifest import DeploymentManifest
 from domain.output import ArtifactCollected, LogWritten, OutputEvent, Stored
 from domain.run import Run
 
@@ -41,6 +41,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     blobs: BlobStore
     keys: Keys
     executor: Executor
+    warmth: Warmth
     server_id: str
     epoch: int
     api_url: str
@@ -64,7 +65,7 @@ class Supervisor:
         if run.finished or run.server_id not in (None, self._parts.server_id):
             return
         version, _ = await deployments.version(self._log, run.version_id)
-        self._manifest = msgspec.convert(version.manifest, DeploymentManifest)
+        self._manifest = specs.manifest_of(version)
         if run.thread_id is not None:
             self._conversation = Conversation(self._log, self._parts.blobs, run, run.thread_id)
             await self._conversation.open()
@@ -100,12 +101,20 @@ class Supervisor:
         if run.attempt > 1:
             await self._recording.begin_again(self._parts.server_id, self._parts.epoch)
         try:
+            shared, own = await self._shared(run), await self._own(run)
             launch = Launch(
                 run_id=run.id,
                 order=order_of(version, self._parts.blobs),
-                spec=specs.joined(await self._shared(run), await self._own(run)),
+                spec=specs.joined(shared, own),
+                call=own,
                 network=self._manifest.network,
             )
+            warm = self._parts.warmth.take(Place(run.deployment_id, run.version_id, run.environment), shared)
+            if warm is not None:
+                try:
+                    return await self._parts.executor.launch(launch, warm)
+                except LaunchFailed as failure:
+                    logger.warning("a warm sandbox was lost; the run starts cold", run_id=run.id, why=str(failure))
             return await self._parts.executor.launch(launch)
         except StateGone as gone:
             await end(self._log, self._run_id, "start_failed", str(gone), self._author, unusable=True)

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from tests.conformance.executor import PROJECT, ExecutorSuite, order_of
+from tests.conformance.warm import WarmSuite
 from tests.docker import opened
 
 
@@ -38,3 +39,7 @@ async def order(server, tmp_path):
 
 class TestDockerExecutor(ExecutorSuite):
     """With the engine of scripts/docker-for-tests."""
+
+
+class TestDockerWarm(WarmSuite):
+    """The same engine, with containers that wait."""

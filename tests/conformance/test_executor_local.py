@@ -9,6 +9,7 @@ import pytest
 from crewship.engine.environments import LocalBuilder
 from crewship.engine.local import LocalExecutor
 from tests.conformance.executor import PROJECT, WAIT, ExecutorSuite, hear, launch_of, order_of, says
+from tests.conformance.warm import WarmSuite
 from tests.crewship.engine.cache import shared_builder
 
 
@@ -108,3 +109,7 @@ def _dead_children() -> set[str]:
 
 def _words(file: Path) -> list[str]:
     return file.read_text().split()
+
+
+class TestLocalWarm(WarmSuite):
+    """Folders of this machine that wait."""
