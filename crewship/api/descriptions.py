@@ -118,7 +118,7 @@ ABOUT: Mapping[Handler, About] = {
     server.ready: gives(shapes.Readiness, open=HARMLESS),
     server.openapi: gives(dict, open=AS_THE_CODE),
     server.docs: gives(HTML, open=AS_THE_CODE),
-    metrics.metrics: gives(PLAIN),
+    metrics.metrics: gives(PLAIN, optional=True),
     sessions.create: gives(shapes.Session, takes=SignIn, status=201, open=WITH_A_KEY),
     sessions.get: gives(shapes.Session),
     sessions.delete: empties(),

@@ -116,6 +116,8 @@ def _operation(route: Described, about: About, schemas: dict[str, Any]) -> dict[
     }
     if about.open:
         operation["security"] = []
+    elif about.optional:
+        operation["security"] = [{}, {"key": []}]
     if about.takes is not None:
         operation["requestBody"] = {"required": _wanted(about.takes), "content": _content(about.takes, schemas)}
     return operation
