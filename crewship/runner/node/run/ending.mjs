@@ -9,6 +9,9 @@ const STOPPED = 128 + 15; // exit status of a run that was asked to stop and did
 /** Why a run cannot go on, said to the project's author; where in our code it was found is of no use to them. */
 export class Problem extends Error {}
 
+/** What the thread remembers cannot be taken in by this version of the project. */
+export class Unreadable extends Problem {}
+
 /** Says the last words as soon as they are known, and once: what is said first counts. */
 export class Ending {
   #reporter;
@@ -46,8 +49,8 @@ export class Ending {
       this.#end(STOPPED, () => this.#reporter.error("the run was asked to stop", null));
       return;
     }
-    const trace = error instanceof Problem ? null : traceOf(error);
-    this.#end(1, () => this.#reporter.error(error instanceof Problem ? error.message : messageOf(error), trace));
+    const [message, trace] = error instanceof Problem ? [error.message, null] : [messageOf(error), traceOf(error)];
+    this.#end(1, () => this.#reporter.error(message, trace, { unusable: error instanceof Unreadable }));
   }
 
   #end(code, say) {

@@ -1,6 +1,7 @@
 // A LangGraph.js graph in a thread: with our checkpointer, from where the thread stands, to where it stands then.
 
 import { Problem } from "./ending.mjs";
+import * as older from "./older.mjs";
 import { TooLarge } from "./reporter.mjs";
 import { saverFor } from "./saver.mjs";
 
@@ -23,10 +24,16 @@ export class Conversation {
     [this.#library, this.#graph, this.#job, this.#reporter] = [library, graph, job, reporter];
     this.#thread = job.thread ?? {};
     const keep = (kind, fields) => reporter.keep(kind, fields);
-    this.#saver = saverFor(library, job.thread_id, keep, (values) => stateOf(graph, values));
+    this.#saver = saverFor(library, job.thread_id, keep, (values) => stateOf(graph, values), this.#older());
     this.#saver.load(this.#thread);
     graph.checkpointer = this.#saver;
     snapshotAlways(graph);
+  }
+
+  // Where the checkpoints come from that lie further back than the head.
+  #older() {
+    if (this.#thread.older != null) return older.given(this.#thread);
+    return this.#thread.head != null ? older.asked(this.#job.thread_id) : null;
   }
 
   /** Of the run's config; the saver's latest checkpoint is the head, so that none has to be named. */

@@ -60,11 +60,11 @@ export class Reporter {
     }
   }
 
-  /** Send why the run failed. */
-  error(error, trace) {
+  /** Send why the run failed; `unusable`: it could not start from its thread's state. */
+  error(error, trace, { unusable = false } = {}) {
     this.#finish();
     const stack = trace && shorten(trace, TRACE_LIMIT)[0];
-    this.report("error", { error: shorten(error, ERROR_LIMIT)[0], stack_trace: stack });
+    this.report("error", { error: shorten(error, ERROR_LIMIT)[0], stack_trace: stack, ...(unusable && { unusable }) });
   }
 
   #finish() {

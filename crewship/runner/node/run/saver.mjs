@@ -1,6 +1,6 @@
 // The checkpointer that a graph gets in a thread: it remembers in this process, and reports what it has to keep.
 
-import { Problem } from "./ending.mjs";
+import { Problem, Unreadable } from "./ending.mjs";
 import { TooLarge } from "./reporter.mjs";
 import { EMPTY, pack, unpack } from "./wire.mjs";
 
@@ -12,14 +12,17 @@ const OWN_SENDS = 4; // the version of checkpoints from which on they hold what 
 /**
  * A checkpointer of the project's own @langchain/langgraph (`library`).
  *
- * It knows the checkpoints that the run's spec gave and those that this run put. Older ones of the thread are not
- * available: `getTuple` gives undefined for them, and `list` what is there. The latest of a namespace is the one that
- * was put last, at first the head that the spec names. What is put for another thread is remembered and not reported.
- * What is asked is done in the order in which it was asked.
+ * It knows the checkpoints that the run's spec gave and those that this run put. Older ones of its thread come from
+ * `older(namespace, id)` when they are asked for. The latest of a namespace is the one that was put last, at first the
+ * head that the spec names. What is put for another thread is remembered and not reported. What is asked is done in the
+ * order in which it was asked.
  */
-export function saverFor(library, threadId = null, report = null, state = (values) => values) {
+export function saverFor(library, threadId = null, report = null, state = (values) => values, older = null) {
+  const form = library.emptyCheckpoint().v; // of the checkpoints that this release makes
+
   class CrewshipSaver extends library.BaseCheckpointSaver {
     #saved = new Map(); // thread and namespace → id → saved, the latest last
+    #fetched = new Map(); // the same, of those that came from `older`
     #turn = Promise.resolve();
 
     /** Take in the checkpoints of a spec. Throws Problem if they cannot be read, or the head is not among them. */
@@ -28,11 +31,11 @@ export function saverFor(library, threadId = null, report = null, state = (value
       const given = [...(thread.checkpoints ?? [])];
       given.sort((a, b) => (a.checkpoint_id === head) - (b.checkpoint_id === head));
       try {
-        for (const each of given) this.#take(each);
+        for (const each of given) this.#take(each, this.#saved);
       } catch (error) {
-        throw new Problem(`${CANNOT_READ}: ${error.message}`);
+        throw new Unreadable(`${CANNOT_READ}: ${error.message}`);
       }
-      if (head !== null && !this.knows(head)) throw new Problem(`${CANNOT_READ}: its checkpoint ${head} is missing`);
+      if (head !== null && !this.knows(head)) throw new Unreadable(`${CANNOT_READ}: its checkpoint ${head} is missing`);
     }
 
     /** Whether this checkpoint of the graph itself is available. */
@@ -40,14 +43,36 @@ export function saverFor(library, threadId = null, report = null, state = (value
       return this.#at(threadId, "").has(id);
     }
 
-    #take(given) {
+    #take(given, known) {
       const [checkpoint, metadata] = unpack(given.data);
       const channels = Object.entries(given.channels).map(([name, { version, data }]) => [name, { version, dump: unpack(data)[0] }]);
       const saved = { checkpoint, metadata, parent: given.parent_id ?? null, channels: new Map(channels), writes: new Map() };
-      this.#at(threadId, given.ns, true).set(given.checkpoint_id, saved);
+      this.#at(threadId, given.ns, known).set(given.checkpoint_id, saved);
       for (const task of given.writes ?? []) {
         const writes = task.writes.map(([channel, data]) => [channel, unpack(data)[0]]);
         keepWrites(saved, writes, task.task_id, task.task_path ?? "");
+      }
+      return saved;
+    }
+
+    // One checkpoint, from wherever it can be had; undefined where it cannot.
+    async #find(thread, ns, id) {
+      const known = this.#at(thread, ns).get(id) ?? this.#fetched.get(placeOf(thread, ns))?.get(id);
+      if (known !== undefined) return known;
+      for await (const { saved } of this.#older(thread, ns, id)) return saved;
+      return undefined;
+    }
+
+    // Those of this run's thread that are not among the known ones, the latest first.
+    async *#older(thread, ns, id) {
+      if (older === null || (thread !== undefined && thread !== threadId)) return;
+      try {
+        for await (const each of older(ns, id)) {
+          if (this.#at(threadId, each.ns).has(each.checkpoint_id)) continue;
+          yield { ns: each.ns, id: each.checkpoint_id, saved: this.#take(each, this.#fetched) };
+        }
+      } catch (error) {
+        throw new Problem(`the thread's older checkpoints cannot be had: ${error.message}`);
       }
     }
 
@@ -57,9 +82,9 @@ export function saverFor(library, threadId = null, report = null, state = (value
     getTuple(config) {
       return this.#inTurn(async () => {
         const { thread_id: thread, checkpoint_ns: ns, checkpoint_id: named, thread_ts: old } = config.configurable ?? {};
-        const known = this.#at(thread, ns ?? "");
-        const id = named || old || [...known.keys()].at(-1);
-        return known.has(id) ? this.#tuple(thread, ns ?? "", id, known.get(id)) : undefined;
+        const id = named || old || [...this.#at(thread, ns ?? "").keys()].at(-1);
+        const saved = id === undefined ? undefined : await this.#find(thread, ns ?? "", id);
+        return saved && this.#tuple(thread, ns ?? "", id, saved);
       });
     }
 
@@ -69,36 +94,44 @@ export function saverFor(library, threadId = null, report = null, state = (value
       const until = options?.before?.configurable?.checkpoint_id;
       let left = options?.limit ?? Infinity;
       await this.#inTurn(async () => {});
+      for await (const { thread, ns, id, saved } of this.#all(wanted)) {
+        if ((wanted.checkpoint_id && id !== wanted.checkpoint_id) || (until && id >= until)) continue;
+        const metadata = await this.#loads("metadata", saved.metadata);
+        const fits = Object.entries(options?.filter ?? {}).every(([name, value]) => metadata[name] === value);
+        if (!fits) continue;
+        if (left-- <= 0) return;
+        yield await this.#tuple(thread, ns, id, saved);
+      }
+    }
+
+    async *#all(wanted) {
+      const { thread_id: wantedThread, checkpoint_ns: wantedNs, checkpoint_id: wantedId } = wanted;
       for (const [place, known] of [...this.#saved]) {
         const [thread, ns] = JSON.parse(place);
-        if (wanted.thread_id !== undefined && thread !== wanted.thread_id) continue;
-        if (wanted.checkpoint_ns !== undefined && ns !== wanted.checkpoint_ns) continue;
-        for (const [id, saved] of [...known].reverse()) {
-          if ((wanted.checkpoint_id && id !== wanted.checkpoint_id) || (until && id >= until)) continue;
-          const metadata = await this.#loads("metadata", saved.metadata);
-          const fits = Object.entries(options?.filter ?? {}).every(([name, value]) => metadata[name] === value);
-          if (!fits) continue;
-          if (left-- <= 0) return;
-          yield await this.#tuple(thread, ns, id, saved);
-        }
+        if (wantedThread !== undefined && thread !== wantedThread) continue;
+        if (wantedNs !== undefined && ns !== wantedNs) continue;
+        for (const [id, saved] of [...known].reverse()) yield { thread, ns, id, saved };
       }
+      for await (const each of this.#older(wantedThread, wantedNs, wantedId)) yield { thread: threadId, ...each };
     }
 
     /** Remember and report a checkpoint; its parent is the one that the config names. */
     put(config, checkpoint, metadata, newVersions) {
       return this.#inTurn(async () => {
-        const { thread_id: thread, checkpoint_ns: ns = "", checkpoint_id: parent = null } = config.configurable;
+        const { thread_id: thread, checkpoint_ns: ns = "", checkpoint_id: parent = null } = config.configurable ?? {};
+        named({ thread_id: thread });
         const { channel_values: values, ...bare } = checkpoint;
-        const before = this.#at(thread, ns).get(parent);
+        const before = this.#at(thread, ns).get(parent) ?? this.#fetched.get(placeOf(thread, ns))?.get(parent);
         if (bare.v < OWN_SENDS) bare.pending_sends = await this.#sends(before);
         const channels = new Map();
         const fresh = {};
         for (const [name, version] of Object.entries(checkpoint.channel_versions)) {
           const known = before?.channels.get(name);
-          if (known && known.version === String(version) && !(newVersions && name in newVersions)) {
-            channels.set(name, known);
-            continue;
-          }
+          const same = known?.version === String(version);
+          const changed = newVersions ? name in newVersions : !same;
+          if (!changed && same) channels.set(name, known);
+          if (!changed && (same || parent === null)) continue;
+          // New, or put again on the side of where it was first put: the parent has another version of it.
           const dump = name in values ? await this.#dumps(name, values[name]) : EMPTY;
           channels.set(name, { version: String(version), dump });
           fresh[name] = { version: String(version), data: pack(dump) };
@@ -110,8 +143,9 @@ export function saverFor(library, threadId = null, report = null, state = (value
           channels,
           writes: new Map(),
         };
-        this.#at(thread, ns, true).delete(checkpoint.id);
-        this.#at(thread, ns, true).set(checkpoint.id, saved);
+        const known = this.#at(thread, ns, this.#saved);
+        known.delete(checkpoint.id); // put again, it is the latest
+        known.set(checkpoint.id, saved);
         this.#tell("checkpoint", thread, ns, {
           checkpoint_id: checkpoint.id,
           parent_id: parent,
@@ -129,7 +163,8 @@ export function saverFor(library, threadId = null, report = null, state = (value
     /** Remember and report what a task gave for the super-step behind a checkpoint. */
     putWrites(config, writes, taskId, taskPath = "") {
       return this.#inTurn(async () => {
-        const { thread_id: thread, checkpoint_ns: ns = "", checkpoint_id: id } = config.configurable;
+        const { thread_id: thread, checkpoint_ns: ns = "", checkpoint_id: id } = config.configurable ?? {};
+        named({ thread_id: thread, checkpoint_id: id });
         const saved = this.#at(thread, ns).get(id);
         if (saved === undefined) return;
         const dumped = [];
@@ -150,10 +185,11 @@ export function saverFor(library, threadId = null, report = null, state = (value
 
     // how it is kept and told -------------------------------------------------------------------------------------
 
-    #at(thread, ns, make = false) {
-      const place = JSON.stringify([thread, ns]);
-      const known = this.#saved.get(place) ?? new Map();
-      if (make) this.#saved.set(place, known);
+    // The checkpoints of a namespace; with `make` to be added to, among those.
+    #at(thread, ns, make = null) {
+      const place = placeOf(thread, ns);
+      const known = (make ?? this.#saved).get(place) ?? new Map();
+      make?.set(place, known);
       return known;
     }
 
@@ -170,6 +206,7 @@ export function saverFor(library, threadId = null, report = null, state = (value
       for (const [name, { dump }] of saved.channels) {
         if (dump[0] !== EMPTY[0]) checkpoint.channel_values[name] = await this.#loads(name, dump);
       }
+      if (checkpoint.v < OWN_SENDS && form >= OWN_SENDS && saved.parent) this.#migrate(checkpoint);
       const pendingWrites = [];
       for (const { taskId, channel, dump } of ordered(saved)) {
         pendingWrites.push([taskId, channel, await this.#loads(channel, dump)]);
@@ -183,6 +220,15 @@ export function saverFor(library, threadId = null, report = null, state = (value
       };
       if (saved.parent) tuple.parentConfig = { configurable: { ...configurable, checkpoint_id: saved.parent } };
       return tuple;
+    }
+
+    // Today's releases look among the channels for what older ones kept beside them.
+    #migrate(checkpoint) {
+      const versions = Object.values(checkpoint.channel_versions);
+      checkpoint.channel_values[TASKS] = checkpoint.pending_sends ?? [];
+      const newest = (a, b) => (typeof a === "number" && typeof b === "number" ? a > b : String(a) > String(b));
+      const latest = versions.reduce((a, b) => (newest(a, b) ? a : b), versions[0]);
+      checkpoint.channel_versions[TASKS] = latest ?? this.getNextVersion(undefined);
     }
 
     // What the tasks of a checkpoint sent to other nodes, which older releases want with the one that follows.
@@ -241,6 +287,16 @@ function ordered(saved) {
   return [...saved.writes.values()].sort(
     (a, b) => compare(a.path, b.path) || compare(a.taskId, b.taskId) || a.index - b.index,
   );
+}
+
+function placeOf(thread, ns) {
+  return JSON.stringify([thread, ns]);
+}
+
+function named(needed) {
+  for (const [name, value] of Object.entries(needed)) {
+    if (value === undefined || value === null) throw new Error(`the config must name a ${name}`);
+  }
 }
 
 function withoutWrites(metadata) {
