@@ -82,7 +82,7 @@ class Timetable:
     async def open(self) -> None:
         """Take up each schedule behind the last of its times that came to something."""
         after = self._log.head
-        await self._views.reached(after, CATCH_UP_SECONDS)
+        await self._views.reached(max(after, self._log.appended), CATCH_UP_SECONDS)
         for row in await self._views.rows(view.ACTIVE):
             await self._enter(row["deployment_id"], row["id"], view.anchor(row))
         self._tasks = [

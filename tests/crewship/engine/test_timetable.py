@@ -14,6 +14,7 @@ from crewship.engine.timetable import Timetable
 from crewship.eventlog import Author, Change, EventLog, open_log
 from crewship.secrets import installation_key
 from crewship.views import Views
+from crewship.views.postgres import PostgresViews
 from crewship.views.sqlite import SqliteViews
 from domain import deployment as deployment_rules
 from domain import run as run_rules
@@ -99,11 +100,12 @@ class House:
         await self.log.append(Change(run_id, at, run_rules.fail(run, "error", "x")), author=AUTHOR)
 
 
-@pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
+@pytest.fixture(params=["sqlite", "postgres"])
+async def house(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[House]:
+    url = request.getfixturevalue("postgres_url") if request.param == "postgres" else None
     async with AsyncExitStack() as stack:
-        log = await open_log(tmp_path, None, installation_key(tmp_path / "key"), stack)
-        views = Views(SqliteViews(tmp_path / "views.db"), log)
+        log = await open_log(tmp_path, url, installation_key(tmp_path / "key"), stack)
+        views = Views(PostgresViews(url) if url else SqliteViews(tmp_path / "views.db"), log)
         await views.open()
         stack.push_async_callback(views.close)
         deployment_id = await deployments.create(log, "crew", AUTHOR)
