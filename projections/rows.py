@@ -155,14 +155,17 @@ _TYPES: dict[ColumnType, Any] = {
 
 
 def by_ids(row_ids: Sequence[str]) -> "tuple[sa.Select[Any], dict[str, Any]]":
-    """The rows of a table with these ids, oldest first, and the values of the statement's parameters."""
+    """The rows with these ids, in no order, and the values of the statement's parameters.
+
+    By their ids alone: with a table or an order SQLite would rather walk through the whole table.
+    """
     return _by_ids(len(row_ids)), {f"id{at}": row_id for at, row_id in enumerate(row_ids)}
 
 
 @lru_cache(maxsize=rules.MOST_AT_ONCE)
 def _by_ids(count: int) -> "sa.Select[Any]":
     named = sa.or_(*(ROWS.c.id == sa.bindparam(f"id{at}") for at in range(count)))
-    return sa.select(ROWS).where(_OF_TABLE, named).order_by(ROWS.c.position)
+    return sa.select(ROWS).where(named)
 
 
 def project(recorded: Recorded) -> Iterator[Write]:

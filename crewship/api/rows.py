@@ -32,7 +32,8 @@ async def create(request: web.Request) -> web.Response:
     row_ids = await commands.insert(request.app[SERVICE].log, table.id, rows, author(request), key)
     views = await fresh_views(request)
     statement, values = view.by_ids(row_ids)
-    shown = await _shown(views, table, await views.rows(statement, table_id=table.id, **values))
+    kept = sorted(await views.rows(statement, **values), key=lambda row: int(row["position"]))
+    shown = await _shown(views, table, kept)
     if isinstance(given, list):
         return answer({"rows": shown}, 201)
     if not shown:

@@ -18,17 +18,21 @@ def keys() -> None:
 @keys.command()
 @click.argument("name")
 @click.option("--scope", "scopes", type=click.Choice(SCOPES), multiple=True, required=True, help="May be repeated.")
+@click.option("--deployment", "deployments", multiple=True, metavar="NAME", help="Bind it to this one, and more.")
 @click.option("--expires", callback=parameters.duration, metavar="TIME", help="Ends after that time, like 30d.")
 @parameters.as_json
-def create(name: str, scopes: tuple[str, ...], expires: float | None, as_json: bool) -> None:
+def create(
+    name: str, scopes: tuple[str, ...], deployments: tuple[str, ...], expires: float | None, as_json: bool
+) -> None:
     """Create a key called NAME and show it, this once.
 
     \b
     Examples:
       crewship keys create ci --scope deploy
       crewship keys create dashboard --scope read --scope run --expires 90d
+      crewship keys create support-team --scope deploy --deployment support-agent
     """
-    body: dict[str, object] = {"name": name, "scopes": list(scopes)}
+    body: dict[str, object] = {"name": name, "scopes": list(scopes), "deployment_ids": list(deployments)}
     if expires is not None:
         end = datetime.now(UTC) + timedelta(seconds=expires)
         body["expires_at"] = end.isoformat(timespec="seconds").replace("+00:00", "Z")
@@ -59,12 +63,14 @@ def list_(limit: int, offset: int, as_json: bool) -> None:
             key["id"],
             key["name"],
             ", ".join(key["scopes"]),
+            ", ".join(key.get("deployment_ids", [])) or "all",
             terminal.local_time(key["created_at"]),
             terminal.local_time(key.get("expires_at")),
+            terminal.local_time(key.get("last_used_at")),
         )
         for key in answer["api_keys"]
     ]
-    terminal.print_table(("ID", "NAME", "SCOPES", "CREATED", "EXPIRES"), rows, "No keys.")
+    terminal.print_table(("ID", "NAME", "SCOPES", "DEPLOYMENTS", "CREATED", "EXPIRES", "LAST USED"), rows, "No keys.")
 
 
 @keys.command()

@@ -27,6 +27,7 @@ COMMANDS = {
     "env": ("crewship.cli.env:env", "Set the environment variables that runs get."),
     "webhooks": ("crewship.cli.webhooks:webhooks", "Let others start runs, and be told how runs ended."),
     "schedules": ("crewship.cli.schedules:schedules", "Let runs begin by the clock."),
+    "tables": ("crewship.cli.tables:tables", "Keep rows that outlive runs; filter, import and export them."),
     "keys": ("crewship.cli.keys:keys", "Create, list and revoke API keys."),
     "audit": ("crewship.cli.audit:audit", "Who did what, and whether the log still is what was written."),
     "replay": ("crewship.cli.replay:replay", "Play a run again as it happened, or open a server on the past."),
