@@ -172,7 +172,8 @@ def _placed(refusal: Refused, done: int, size: int) -> CommandError:
 @click.option("-o", "--output", default="-", metavar="FILE", help="Else stdout.")
 @click.option("--format", "kind", type=click.Choice(FORMATS), help="Else by the file's name; csv on stdout.")
 @click.option("--where", multiple=True, metavar="CONDITION", help="Like price>=10, company!=Acme, company~cm.")
-def export(table: str, output: str, kind: Format | None, where: tuple[str, ...]) -> None:
+@parameters.as_json
+def export(table: str, output: str, kind: Format | None, where: tuple[str, ...], as_json: bool) -> None:
     """Write the rows of TABLE, oldest first: CSV with their ids, or JSON lines with all that is known of them.
 
     \b
@@ -180,6 +181,8 @@ def export(table: str, output: str, kind: Format | None, where: tuple[str, ...])
       crewship tables export leads -o leads.csv
       crewship tables export leads --format jsonl --where 'price>=10' | gzip > leads.jsonl.gz
     """
+    if as_json:
+        kind = "jsonl"
     kind = "csv" if output == "-" and kind is None else table_files.format_of(output, kind)
     client = Client.connect()
     known = client.get("tables", table)
