@@ -39,6 +39,7 @@ class Receiver:
     port: int = 0
     answers: list[tuple[int, float]] = field(default_factory=lambda: [(200, 0.0)])
     says: bytes = b"thanks"
+    body_pause: float = 0.0
     location: str | None = None
     arrived: list[Arrived] = field(default_factory=list)
     released: threading.Event = field(default_factory=threading.Event)
@@ -75,6 +76,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.send_header("Location", receiver.location)
             self.send_header("Content-Length", str(len(receiver.says)))
             self.end_headers()
+            receiver.released.wait(receiver.body_pause)
             self.wfile.write(receiver.says)
         except OSError:
             pass  # the sender has lost its patience

@@ -70,10 +70,11 @@ class Sender:
         begun = time.monotonic()
         try:
             async with (
-                asyncio.timeout(self._seconds),
+                asyncio.timeout(self._seconds) as patience,
                 self._session.post(url, data=body, headers=headers, allow_redirects=False) as response,
             ):
                 taken = _since(begun)
+                patience.reschedule(None)  # it has been heard; what it says about that has a limit of its own
                 return Answer(
                     duration_ms=taken,
                     status_code=response.status,

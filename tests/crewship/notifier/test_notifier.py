@@ -129,6 +129,16 @@ async def test_an_endpoint_that_does_not_answer_in_time_has_failed(house: House)
     assert (first["outcome"], first["error"]) == ("failed", "no answer within 0.2 s")
 
 
+async def test_a_status_in_time_is_enough_whatever_becomes_of_the_body(house: House):
+    with listening(Receiver(body_pause=30)) as receiver:
+        webhook_id, _ = await house.endpoint(receiver)
+        notifier = await house.notifier(Policy(answer_within=0.5))
+        await house.end_a_run(1)
+        (row,) = await house.delivered(webhook_id, 1)
+        await notifier.close()
+    assert [attempt["response"] for attempt in await house.attempts(row["id"])] == [None]
+
+
 async def test_a_slow_endpoint_holds_up_nobody_else(house: House):
     with listening(Receiver(answers=[(200, 30)])) as slow, listening(Receiver()) as quick:
         await house.endpoint(slow)
