@@ -31,8 +31,6 @@ from projections import deployments as view
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 300.0
 LOOK_SECONDS = 5.0
-CAN_WAIT = ("langgraph", "crewai")
-"""The frameworks whose host knows how to wait: see crewship_runner/guard/calling.py."""
 LEAST_FREE_SHARE = 0.15
 """Of the machine's memory: where less is available, nothing more is made warm."""
 
@@ -159,7 +157,7 @@ class Warmth:
                 continue
             version, _ = await deployments.version(self._log, active.version_id)
             manifest = specs.manifest_of(version)
-            if not manifest.min_warm or manifest.framework not in CAN_WAIT:
+            if not manifest.min_warm:
                 continue
             spec = specs.shared(
                 manifest,

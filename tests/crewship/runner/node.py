@@ -58,11 +58,13 @@ class Project:
     def __init__(self, packages: Path) -> None:
         self.packages = packages
 
-    def start(self, guard: Guarded, code: str, entrypoint: str = "./graph.mjs:graph", **changes: Any) -> None:
+    def start(
+        self, guard: Guarded, code: str, entrypoint: str = "./graph.mjs:graph", *, warm: bool = False, **changes: Any
+    ) -> None:
         """Start the guard with a graph whose module begins with IMPORTS."""
         (guard.app / "package.json").write_text('{"type": "module"}')
         (guard.app / "graph.mjs").write_text(IMPORTS + dedent(code))
         if not (guard.app / "node_modules").exists():
             (guard.app / "node_modules").symlink_to(self.packages / "node_modules")
         spec = guard.spec(**{"framework": "langgraph-js", "entrypoint": entrypoint, **changes})
-        guard.start(spec, runner=HOST, python="node")
+        guard.start(spec, runner=HOST, python="node", warm=warm)

@@ -13,11 +13,13 @@ from crewship.engine.protocol import (
     Exit,
     Failure,
     Log,
+    Ready,
     Result,
     Token,
     ToolCalled,
     ToolError,
     ToolResult,
+    Warm,
 )
 from tests.crewship.runner.node import HOST, OLD, TODAY, Project, packages
 from tests.crewship.runner.talk import Thread
@@ -165,6 +167,29 @@ def test_a_run_that_is_asked_to_stop_hears_it(guarded, today):
     guarded.tell("stop")
     assert guarded.end() == Exit(code=143, reason="stopped")
     assert guarded.messages(Failure)[0].error == "the run was asked to stop"
+
+
+def test_a_warm_run_has_imported_everything_before_it_is_called(guarded, today):
+    code = """
+        console.log(`importing with ${process.env.GIVEN} ${process.env.CREWSHIP_RUN_ID}`);
+        const node = (state) => ({ x: [process.env.CREWSHIP_RUN_ID, process.env.GIVEN, state.x] });
+        export const graph = chain({ node }).compile();
+    """
+    today.start(guarded, code, warm=True, run_id="", env={"GIVEN": "yes"})
+    guarded.until(lambda: guarded.messages(Warm))
+    assert guarded.messages() == [Warm()]
+    guarded.call(run_id="run_7", input={"x": 1}, env={"CREWSHIP_RUN_ID": "run_7"})
+    assert guarded.end() == Exit(code=0)
+    assert [type(message) for message in guarded.messages()[:3]] == [Warm, Ready, Log]
+    assert guarded.logs() == ["importing with yes undefined"]
+    assert guarded.messages(Result) == [Result({"x": ["run_7", "yes", 1], "seen": []})]
+
+
+def test_a_warm_sandbox_that_no_run_needs_ends_by_itself(guarded, today):
+    today.start(guarded, "export const graph = chain({ node: () => ({}) }).compile();", warm=True, run_id="")
+    guarded.until(lambda: guarded.messages(Warm))
+    guarded.write_spec(b"")
+    assert guarded.end().reason == "stopped"
 
 
 CHAT = """
