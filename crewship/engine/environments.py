@@ -156,10 +156,12 @@ class LocalBuilder:
         *,
         confined: bool,
         deadline: float,
+        leave_out: frozenset[str] = frozenset(),
     ) -> Workplace:
         """A place for a build's steps until `deadline` (of the loop's clock), in the folder `build`. Blocks.
 
-        `made` names the places that the steps fill; `reads` are the folders of the host that they need.
+        `made` names the places that the steps fill; `reads` are the folders of the host that they need; `leave_out` are
+        names at the project's top that they do not get.
         """
         given = builds.settings(self._environ)
         cache = self.data / "cache" / order.deployment_id
@@ -168,7 +170,7 @@ class LocalBuilder:
         for name, place in places.items():
             if name != "source":
                 place.mkdir(parents=True, exist_ok=True, mode=0o755)
-        folders.copy(self.data / "snapshots" / order.source_sha256, places["source"], identity)
+        folders.copy(self.data / "snapshots" / order.source_sha256, places["source"], identity, leave_out)
         if identity is not None:
             for place in places.values():
                 os.chown(place, identity, identity)

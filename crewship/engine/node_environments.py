@@ -14,7 +14,7 @@ import msgspec
 
 from crewship.engine import folders, node_projects
 from crewship.engine.builds import Workplace
-from crewship.engine.executor import BuildOrder
+from crewship.engine.executor import BuildFailed, BuildOrder
 from crewship.engine.node_projects import SOURCES, NodeProject
 from crewship.engine.nodes import Node
 from crewship.engine.programs import MODULES, NodeProgram
@@ -134,12 +134,15 @@ class NodeBuild:
             {**_TOOLS, "PATH": path},
             confined=self._confined,
             deadline=self._deadline,
+            leave_out=frozenset({MODULES}),
         )
 
     def _settle(self) -> None:
         """Let the environment appear; if another server was quicker, its own stays."""
         ready = self.folder / "environment"
         ready.mkdir()
+        if (self.folder / "source" / MODULES).is_symlink():  # an install script of the project's made it one
+            raise BuildFailed(f"{MODULES} is a link: what is installed must lie in the project's folder")
         for place, name in ((self.folder / "source" / MODULES, MODULES), (self.folder / "tools", "tools")):
             folders.open_to_all(place)
             place.rename(ready / name)

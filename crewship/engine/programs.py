@@ -3,13 +3,13 @@
 `confined` says that there is a sandbox; without one everything is seen where it lies on the host.
 """
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
+from crewship.engine import folders
 from crewship.engine.bubblewrap import Mount
 from crewship.engine.nodes import Node
 from crewship.engine.pythons import Python
@@ -118,13 +118,7 @@ class NodeProgram(msgspec.Struct, frozen=True, kw_only=True):
         """See Program."""
         (app / MODULES).symlink_to(f"/{MODULES}" if confined else self.modules)
         if self.compiled is not None:
-            place = app / COMPILED
-            place.mkdir()
-            for file in self.compiled.iterdir():
-                (place / file.name).write_bytes(file.read_bytes())
-            if identity is not None:
-                for path in (place, *place.iterdir()):
-                    os.chown(path, identity, identity)
+            folders.copy(self.compiled, app / COMPILED, identity)  # plain files alone: a build may have left others
 
     def mounts(self) -> Sequence[Mount]:
         """See Program."""
