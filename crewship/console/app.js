@@ -71,6 +71,12 @@ function Shell({ onSignOut }) {
   const section = path[0] ?? "overview";
   const where = path.join("/");
   useEffect(() => window.scrollTo(0, 0), [where]);
+  useEffect(() => {
+    // On a narrow screen the navigation scrolls, and shows where one is.
+    const nav = document.querySelector(".top nav");
+    const here = nav.querySelector("[aria-current]");
+    if (here) nav.scrollLeft = here.offsetLeft - nav.offsetLeft - (nav.clientWidth - here.clientWidth) / 2;
+  }, [section]);
   useKeys(() => setHelp(true));
   const sections = SECTIONS.filter(({ needs }) => !needs || may(needs));
   return html`

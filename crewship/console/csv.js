@@ -27,3 +27,9 @@ export function parseCsv(text, mostRows = Infinity) {
   if ((cell || row.length) && rows.length < mostRows) rows.push([...row, cell]);
   return rows;
 }
+
+/** Rows of texts as CSV. What a spreadsheet would take for a formula stays what it is: it is data, not ours to change. */
+export function toCsv(rows) {
+  const quoted = (cell) => (/[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell);
+  return rows.map((row) => `${row.map(quoted).join(",")}\r\n`).join("");
+}

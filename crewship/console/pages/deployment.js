@@ -7,6 +7,8 @@ import { Action, Code, Dialog, Empty, Field, Form, Loaded, Page, Pager, Status, 
 import { duration, size } from "../format.js";
 import { BuildLog } from "./build.js";
 import { HowToCall } from "./calling.js";
+import { Schedules } from "./schedules.js";
+import { Webhooks } from "./webhooks.js";
 import { NewRun, RunTable } from "./runs.js";
 
 const LIMIT = 20;
@@ -21,6 +23,8 @@ const TABS = [
   ["versions", "Versions", Versions],
   ["runs", "Runs", LatestRuns],
   ["variables", "Variables", Variables],
+  ["webhooks", "Webhooks", Webhooks],
+  ["schedules", "Schedules", Schedules],
   ["call", "How to call it", HowToCall],
   ["limits", "Limits", Limits],
 ];
