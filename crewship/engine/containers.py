@@ -24,9 +24,10 @@ from crewship.engine.docker_journal import JournalReader
 from crewship.engine.docker_network import Network
 from crewship.engine.docker_owners import identity
 from crewship.engine.docker_sandbox import DockerSandbox
-from crewship.engine.executor import WARM, BuildFailed, Launch, LaunchFailed, WarmSandbox
+from crewship.engine.executor import WARM, BuildFailed, BuildOrder, Launch, LaunchFailed, WarmSandbox
 from crewship.engine.images import APP, SITE, VENV, DockerBuilder
 from crewship.engine.programs import MODULES
+from crewship.engine.rebuilding import Rebuilding
 from crewship.engine.undoing import undone
 
 _IMPORT = 120.0  # seconds that the import of a project may take while it gets warm
@@ -95,6 +96,7 @@ class DockerExecutor:
         self.network = Network(engine, server_id, "runs", api_port=api_port, allow=allow)
         self._prove = prove
         self._engine, self._builder, self._server_id = engine, builder, server_id
+        self._rebuilding = Rebuilding(builder, self._is_built)
         self._files = data / "collected"
 
     @property
@@ -155,6 +157,7 @@ class DockerExecutor:
 
     async def prepare(self, launch: Launch) -> WarmContainer:
         """See Executor.prepare."""
+        await self._ensure_built(launch.order)
         warm = await undone(self._getting_warm(launch), WarmContainer.discard)
         try:
             await self._heard(warm.container, "warm", _IMPORT)
@@ -183,6 +186,7 @@ class DockerExecutor:
         """See Executor.launch."""
         if isinstance(warm, WarmContainer):
             return await undone(self._call(launch, warm), DockerSandbox.remove)
+        await self._ensure_built(launch.order)
         return await undone(self._launch(launch), DockerSandbox.remove)
 
     async def _call(self, launch: Launch, warm: WarmContainer) -> DockerSandbox:
@@ -197,6 +201,15 @@ class DockerExecutor:
             await warm.discard()
             raise LaunchFailed(f"the warm container did not take the run: {problem}") from problem
         return self._sandbox(launch.run_id, warm.container)
+
+    async def _ensure_built(self, order: BuildOrder) -> None:
+        try:
+            await self._rebuilding.ensure(order)
+        except (EngineProblem, BuildFailed) as problem:
+            raise LaunchFailed(f"the container did not start: {problem}") from problem
+
+    async def _is_built(self, order: BuildOrder) -> bool:
+        return await self._builder.find(order) is not None
 
     async def _launch(self, launch: Launch) -> DockerSandbox:
         try:

@@ -17,8 +17,9 @@ import msgspec
 from crewship.engine import cgroups, journal, protocol, sandboxes
 from crewship.engine.cgroups import Cgroups
 from crewship.engine.environments import LocalBuilder
-from crewship.engine.executor import WARM, Launch, LaunchFailed, WarmSandbox
+from crewship.engine.executor import WARM, BuildOrder, Launch, LaunchFailed, WarmSandbox
 from crewship.engine.journal import Bell, Holder
+from crewship.engine.rebuilding import Rebuilding
 from crewship.engine.sandboxes import LocalSandbox, Note
 from crewship.engine.starting import Start
 from crewship.engine.undoing import undone
@@ -98,6 +99,7 @@ class LocalExecutor:
         self._runs = data / "runs"
         self._runners = data / "runner"
         self._builder = builder
+        self._rebuilding = Rebuilding(builder, self._is_built)
         self._server_id = server_id
         self._as_root = os.geteuid() == 0
         self._groups: Cgroups | None = None
@@ -142,6 +144,7 @@ class LocalExecutor:
         """See Executor.prepare."""
         if self.warning is not None:
             raise LaunchFailed("nothing is kept warm where bubblewrap does not work: a folder could not be renamed")
+        await self._rebuilding.ensure(launch.order)
         sandbox = await undone(self._started(launch, warm=True), _end)
         child = self._children[launch.run_id]
         try:
@@ -155,6 +158,7 @@ class LocalExecutor:
         """See Executor.launch."""
         if isinstance(warm, WarmFolder):
             return await undone(self._call(launch, warm), _end)
+        await self._rebuilding.ensure(launch.order)
         return await undone(self._started(launch), _end)
 
     async def _call(self, launch: Launch, warm: WarmFolder) -> LocalSandbox:
@@ -175,6 +179,9 @@ class LocalExecutor:
             await warm.discard()
             raise LaunchFailed(f"the warm sandbox did not take the run: {failure}") from failure
         return sandbox
+
+    async def _is_built(self, order: BuildOrder) -> bool:
+        return await asyncio.to_thread(self._builder.find, order) is not None
 
     async def _started(self, launch: Launch, *, warm: bool = False) -> LocalSandbox:
         if not _NAME.fullmatch(launch.run_id):

@@ -424,8 +424,16 @@ class ExecutorSuite:
             await executor.launch(launch_of(order, WAIT, run_id="run_waiting"))
         assert await executor.held() == ["run_waiting"]
 
-    async def test_a_version_that_is_not_built_cannot_be_started(self, executor, order):
-        unbuilt = msgspec.structs.replace(order, version_id="ver_unbuilt")
+    async def test_a_version_that_is_not_built_here_is_built_before_its_first_run(self, executor, order):
+        elsewhere = msgspec.structs.replace(order, version_id="ver_elsewhere")
+        sandbox = await executor.launch(launch_of(elsewhere, "print('here')"))
+        assert (await hear(sandbox)).exit["code"] == 0
+        await sandbox.remove()
+
+    async def test_a_version_that_can_no_longer_be_built_cannot_be_started(self, executor, order, tmp_path):
+        unbuilt = msgspec.structs.replace(
+            order, version_id="ver_unbuilt", source_sha256="0" * 64, snapshot=tmp_path / "gone"
+        )
         with pytest.raises(LaunchFailed, match="ver_unbuilt"):
             await executor.launch(launch_of(unbuilt, WAIT))
         assert await executor.held() == []

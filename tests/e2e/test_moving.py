@@ -67,8 +67,9 @@ def test_a_server_goes_on_with_it(archive: Path, stopped: Path, tmp_path: Path):
             "steps": [["print", "hello"], ["write", "a.txt", "bytes"]]
         }
         assert client.get(f"/v1/runs/{run['id']}/artifacts/a.txt").text == "bytes"
-        created = client.post("/v1/deployments", json={"name": "later"})
-        assert created.status_code == 201, created.text
+        again = Api(client).run("probe", ["say", "built again"])
+        assert again["status"] == "succeeded", again
+        assert again["output"]["said"] == "built again"
     assert server.stop() == 0
     assert "✅" in crewship("audit", "verify", "--data", str(target)).stdout
 
