@@ -22,7 +22,9 @@ from .jsonable import jsonable
 from .reporter import Reporter
 
 KINDS = "a class under @CrewBase, a Crew, a Flow, or a function that takes inputs or returns one of these"
-NO_TERMINAL = "the crew asks for human input, and a run has no terminal to ask at: set human_input to false"
+NO_TERMINAL = (
+    "somebody is asked for input, and a run has no terminal to ask at: do without human_input and human_feedback"
+)
 PAUSED = "the flow paused for human feedback, which a run cannot wait for"
 
 prepare = crewai_quiet.prepare
