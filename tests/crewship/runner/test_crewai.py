@@ -153,9 +153,10 @@ def test_older_releases_tell_the_same_of_agents_and_tools(kickoff, old_crewai_py
     messages = kickoff(old_crewai_python, "research_crew.crew:ResearchCrew", {"topic": "isolation"})
     told = [type(message) for message in happened(messages)]
     assert told == [AgentStarted, ToolCalled, ToolResult, AgentCompleted, AgentStarted, AgentCompleted]
-    assert isinstance(messages[-1], Result)
-    assert messages[-1].output["raw"] == SAID
-    assert len(messages[-1].output["tasks_output"]) == 2
+    # Not every release can be waited for: its own last lines may come after the result.
+    (result,) = [message for message in messages if isinstance(message, Result)]
+    assert result.output["raw"] == SAID
+    assert len(result.output["tasks_output"]) == 2
     assert (guarded.app / "artifacts" / "report.md").read_text() == SAID
 
 
