@@ -30,7 +30,9 @@ from crewship.datafolder import DataFolder, Identity
 from crewship.engine.builder import BuildQueue
 from crewship.engine.choosing import choose
 from crewship.engine.columns import ColumnChanges
+from crewship.engine.eraser import Eraser
 from crewship.engine.images import DockerBuilder
+from crewship.engine.retention import Retention
 from crewship.engine.scheduler import Scheduler
 from crewship.engine.snapshots import check as check_snapshot
 from crewship.engine.supervisor import Parts
@@ -164,6 +166,12 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         columns = ColumnChanges(log, views, identity.server_id)
         await columns.open()
         stack.push_async_callback(columns.close)
+        eraser = Eraser(log, views, blobs, identity.server_id)
+        await eraser.open()
+        stack.push_async_callback(eraser.close)
+        retention = Retention(log, views, identity.server_id)
+        await retention.open()
+        stack.push_async_callback(retention.close)
         if chosen.images:
             pruning = asyncio.create_task(_prune(chosen.images, views), name="image pruning")
             stack.callback(pruning.cancel)
@@ -178,6 +186,8 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
             "what keeps sandboxes warm": warmth,
             "the sealing of the log": sealer,
             "the look at tables": columns,
+            "the erasing of data": eraser,
+            "retention": retention,
         }
         service.unhealthy = lambda: _unhealthy(settings, parts_at_work)
         _measure(service, scheduler, builds, identity, chosen.described)

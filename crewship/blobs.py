@@ -12,6 +12,7 @@ import secrets
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -44,6 +45,28 @@ class BlobStore:
     def path(self, sha256: str) -> Path:
         """Where the blob lies, if there is one."""
         return self._folder / sha256[:2] / sha256
+
+    async def stored_at(self, sha256: str) -> datetime | None:
+        """When the blob was last put here, UTC; None if it is not there."""
+
+        def look() -> datetime | None:
+            try:
+                return datetime.fromtimestamp(self.path(sha256).stat().st_mtime, UTC)
+            except FileNotFoundError:
+                return None
+
+        return await asyncio.to_thread(look)
+
+    async def remove(self, sha256: str) -> None:
+        """Delete a blob for good, if it is there."""
+
+        def unlink() -> None:
+            path = self.path(sha256)
+            with suppress(FileNotFoundError):
+                path.unlink()
+                _sync(path.parent)
+
+        await asyncio.to_thread(unlink)
 
     async def load(self, sha256: str) -> bytes:
         """The whole blob, for values that are known to be small enough."""

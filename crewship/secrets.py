@@ -173,6 +173,12 @@ class KeyRing:
             self._open.pop(subject, None)
             return self._store.delete(subject)
 
+    def let_go(self, subjects: Iterable[str]) -> None:
+        """Keep these subjects' keys in memory no longer: somebody else may have deleted them."""
+        with self._lock:
+            for subject in subjects:
+                self._open.pop(subject, None)
+
     def close(self) -> None:
         """Let go of the store."""
         self._store.close()

@@ -5,9 +5,11 @@ from typing import get_args
 from domain.access import KeyEvent
 from domain.delivery import DeliveryEvent, NotifierAdvanced
 from domain.deployment import DeploymentEvent
+from domain.erasure import DataDestroyed
 from domain.event import Event
 from domain.name import NameEvent, RequestFulfilled, RequestRemembered, RowsRemembered
 from domain.output import OutputEvent
+from domain.retention import RetentionEvent
 from domain.row import RowEvent
 from domain.run import RunEvent
 from domain.schedule import ScheduleEvent, Ticked
@@ -20,6 +22,7 @@ from domain.webhook import TokenIssued, WebhookEvent
 
 CatalogEvent = (
     KeyEvent
+    | DataDestroyed
     | DeliveryEvent
     | DeploymentEvent
     | NameEvent
@@ -28,6 +31,7 @@ CatalogEvent = (
     | NotifierAdvanced
     | RowsRemembered
     | OutputEvent
+    | RetentionEvent
     | RowEvent
     | RunEvent
     | LogSealed

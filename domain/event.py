@@ -80,8 +80,11 @@ def sealed_fields(kind: type[Event]) -> tuple[str, ...]:
 
 
 def subject(stream: str) -> str:
-    """Whose data a stream holds: `run_9` for `run_9` and for `run_9:output`."""
-    return stream.partition(":")[0]
+    """Whose data a stream holds: `run_9` for `run_9`, `run_9:output`, and for what an endpoint is told of that run."""
+    owner, _, rest = stream.partition(":")
+    if rest.startswith("to:") and (about := rest.rpartition(":")[2]).startswith("run_"):
+        return about
+    return owner
 
 
 def output_of(subject_id: str) -> str:

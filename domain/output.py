@@ -29,23 +29,23 @@ class LogWritten(Event, tag="log.written", frozen=True, kw_only=True):
 class AgentStarted(Event, tag="agent.started", frozen=True, kw_only=True):
     """An agent (in LangGraph: a node) began its task."""
 
-    agent: str
+    agent: Sealed[str] = None
     task: Sealed[str] = None
 
 
 class AgentCompleted(Event, tag="agent.completed", frozen=True, kw_only=True):
     """An agent finished its task."""
 
-    agent: str
+    agent: Sealed[str] = None
     task: Sealed[str] = None
     output: Sealed[Any] = None
-    stored: Stored | None = None
+    stored: Sealed[Stored] = None
 
 
 class AgentFailed(Event, tag="agent.failed", frozen=True, kw_only=True):
     """An agent raised."""
 
-    agent: str
+    agent: Sealed[str] = None
     error: Sealed[str] = None
 
 
@@ -54,7 +54,7 @@ class ToolCalled(Event, tag="tool.called", frozen=True, kw_only=True):
 
     tool: str
     input: Sealed[Any] = None
-    stored: Stored | None = None
+    stored: Sealed[Stored] = None
 
 
 class ToolReturned(Event, tag="tool.returned", frozen=True, kw_only=True):
@@ -62,7 +62,7 @@ class ToolReturned(Event, tag="tool.returned", frozen=True, kw_only=True):
 
     tool: str
     output: Sealed[Any] = None
-    stored: Stored | None = None
+    stored: Sealed[Stored] = None
 
 
 class ToolFailed(Event, tag="tool.failed", frozen=True, kw_only=True):
@@ -75,7 +75,7 @@ class ToolFailed(Event, tag="tool.failed", frozen=True, kw_only=True):
 class TokensGenerated(Event, tag="token.generated", frozen=True, kw_only=True):
     """A model produced text, joined from what came within a moment."""
 
-    agent: str
+    agent: Sealed[str] = None
     text: Sealed[str] = None
 
 
@@ -83,7 +83,7 @@ class ArtifactCollected(Event, tag="artifact.collected", frozen=True, kw_only=Tr
     """A file that a run left behind was stored; its bytes lie in the blob store under `sha256`."""
 
     run_id: str
-    name: str
+    name: Sealed[str] = None
     size: int
     content_type: str
     sha256: str

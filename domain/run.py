@@ -5,7 +5,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from domain.errors import BadRequest
+from domain.erasure import RunErased, Why
+from domain.errors import BadRequest, Conflict
 from domain.event import Event, Sealed
 from domain.output import Stored
 
@@ -52,7 +53,7 @@ class RunRequested(Event, tag="run.created", frozen=True, kw_only=True):
     resume: Sealed[Resume] = None
     update: Sealed[Update] = None
     input: Sealed[dict[str, Any]] = None
-    stored_input: Stored | None = None
+    stored_input: Sealed[Stored] = None
     rerun_of: str | None = None
     schedule_id: str | None = None
     in_turn: bool = False
@@ -105,7 +106,7 @@ class RunSucceeded(Event, tag="run.completed", frozen=True, kw_only=True):
     run_id: str
     duration_ms: int
     result: Sealed[Any] = None
-    stored_result: Stored | None = None
+    stored_result: Sealed[Stored] = None
 
 
 class RunFailed(Event, tag="run.failed", frozen=True, kw_only=True):
@@ -135,6 +136,7 @@ RunEvent = (
     | RunSucceeded
     | RunFailed
     | RunCanceled
+    | RunErased
 )
 
 
@@ -160,6 +162,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int = 1
     not_before: datetime | None = None
     turn_of: str | None = None
+    erased: bool = False
 
     @property
     def finished(self) -> bool:
@@ -205,12 +208,22 @@ def evolve(run: Run | None, event: RunEvent) -> Run:
             return msgspec.structs.replace(run, status="failed", input=None)
         case RunCanceled():
             return msgspec.structs.replace(run, status="canceled", input=None)
+        case RunErased():
+            nothing = dict.fromkeys(("resume", "update", "input", "stored_input"))
+            return msgspec.structs.replace(run, erased=True, **nothing)
 
 
 def repeatable(asked: RunRequested) -> None:
     """Whether a run can be run again: an edit of a thread's state cannot, it has had its effect."""
     if asked.kind != "run":
         raise BadRequest(f"Run {asked.run_id} edits a thread's state; set the state again instead")
+
+
+def erase(run: Run, why: Why) -> list[RunEvent]:
+    """Only what has ended can be forgotten, and once."""
+    if not run.finished:
+        raise Conflict(f"Run {run.id} is {run.status}; cancel it first, or wait for its end")
+    return [] if run.erased else [RunErased(run_id=run.id, why=why)]
 
 
 def claim(run: Run, server_id: str, epoch: int) -> list[RunEvent]:

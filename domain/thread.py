@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from domain.erasure import ThreadErased, Why
 from domain.errors import BadRequest, Conflict
 from domain.event import Event, Sealed
 from domain.output import Stored
@@ -89,7 +90,17 @@ class ThreadDeleted(Event, tag="thread.deleted", frozen=True, kw_only=True):
     thread_id: str
 
 
-ThreadEvent = ThreadCreated | MetadataChanged | RunEnqueued | RunDequeued | RunTaken | Freed | Mended | ThreadDeleted
+ThreadEvent = (
+    ThreadCreated
+    | MetadataChanged
+    | RunEnqueued
+    | RunDequeued
+    | RunTaken
+    | Freed
+    | Mended
+    | ThreadDeleted
+    | ThreadErased
+)
 
 
 class Channel(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,7 +128,7 @@ class CheckpointSaved(Event, tag="thread.checkpoint_saved", frozen=True, kw_only
     step: int | None = None
     source: str | None = None
     values: Sealed[Any] = None
-    stored_values: Stored | None = None
+    stored_values: Sealed[Stored] = None
     attempt: int = 1
 
 
@@ -144,7 +155,7 @@ class StateSet(Event, tag="thread.checkpointed", frozen=True, kw_only=True):
     parent_id: str | None = None
     graph_checkpoint: str | None = None
     values: Sealed[dict[str, Any]] = None
-    stored_values: Stored | None = None
+    stored_values: Sealed[Stored] = None
 
 
 StateEvent = CheckpointSaved | WritesSaved | StateSet
@@ -164,6 +175,7 @@ class Thread(msgspec.Struct, frozen=True, kw_only=True):
     asked: tuple[Interrupt, ...] | None = None
     unusable: bool = False
     deleted: bool = False
+    erased: bool = False
 
     @property
     def status(self) -> Status:
@@ -199,6 +211,8 @@ def evolve(thread: Thread | None, event: ThreadEvent) -> Thread:
             return msgspec.structs.replace(thread, unusable=False)
         case ThreadDeleted():
             return msgspec.structs.replace(thread, deleted=True)
+        case ThreadErased():
+            return msgspec.structs.replace(thread, asked=None, unusable=False, erased=True)
         case MetadataChanged():
             return thread
 
@@ -209,6 +223,7 @@ def _without(thread: Thread, run_id: str) -> tuple[str, ...]:
 
 def begin(thread: Thread, run_id: str, on_busy: OnBusy) -> list[ThreadEvent]:
     """A run takes a free thread; what happens on a busy one is its caller's choice."""
+    not_erased(thread)
     if thread.running is None:
         return [RunTaken(thread_id=thread.id, run_id=run_id)]
     if on_busy == "reject":
@@ -267,8 +282,24 @@ def delete(thread: Thread) -> list[ThreadEvent]:
     return [ThreadDeleted(thread_id=thread.id)]
 
 
+def erase(thread: Thread, why: Why) -> list[ThreadEvent]:
+    """Only a thread at rest can be forgotten, and once; also one that was deleted."""
+    if thread.running:
+        raise Conflict(
+            f"Thread {thread.id} is busy with run {thread.running}; cancel it first", running_run_id=thread.running
+        )
+    return [] if thread.erased else [ThreadErased(thread_id=thread.id, why=why)]
+
+
+def not_erased(thread: Thread) -> None:
+    """Whether anything more can be said in the thread."""
+    if thread.erased:
+        raise Conflict(f"Thread {thread.id} was erased; begin another one")
+
+
 def at_rest(thread: Thread) -> None:
     """Whether the thread's state may be edited or copied now."""
+    not_erased(thread)
     if thread.running:
         raise Conflict(f"Thread {thread.id} is busy with run {thread.running}", running_run_id=thread.running)
 

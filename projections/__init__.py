@@ -3,6 +3,8 @@
 from projections.access import ACCESS_VIEW
 from projections.artifacts import ARTIFACTS_VIEW
 from projections.deployments import DEPLOYMENTS_VIEW
+from projections.erasures import ERASURES_VIEW
+from projections.retention import RETENTION_VIEW
 from projections.rows import ROWS_VIEW
 from projections.runs import RUNS_VIEW
 from projections.schedules import SCHEDULES_VIEW
@@ -20,5 +22,7 @@ ALL = (
     SCHEDULES_VIEW,
     TABLES_VIEW,
     ROWS_VIEW,
+    ERASURES_VIEW,
+    RETENTION_VIEW,
 )
 """Every projection of the service."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from domain.erasure import RunErased
 from domain.event import Recorded
 from domain.output import ArtifactCollected
 from projections.projection import METADATA, Projection, Row, Write, text, upsert
@@ -21,6 +22,7 @@ ARTIFACTS = sa.Table(
 )
 
 PUT = upsert(ARTIFACTS)
+DROP = sa.delete(ARTIFACTS).where(ARTIFACTS.c.run_id == sa.bindparam("run"))
 LIST = sa.select(ARTIFACTS).where(ARTIFACTS.c.run_id == sa.bindparam("run_id")).order_by(ARTIFACTS.c.name)
 GET = sa.select(ARTIFACTS).where(ARTIFACTS.c.run_id == sa.bindparam("run_id"), ARTIFACTS.c.name == sa.bindparam("name"))
 
@@ -28,7 +30,9 @@ GET = sa.select(ARTIFACTS).where(ARTIFACTS.c.run_id == sa.bindparam("run_id"), A
 def project(recorded: Recorded) -> Iterator[Write]:
     """What an event changes about artifacts."""
     match recorded.event:
-        case ArtifactCollected() as file:
+        case RunErased(run_id=run_id):
+            yield Write(DROP, {"run": run_id})
+        case ArtifactCollected(name=str()) as file:
             row = {name: getattr(file, name) for name in ("run_id", "name", "size", "content_type", "sha256")}
             yield Write(PUT, {**row, "created_at": text(recorded.at)})
 
@@ -38,4 +42,4 @@ def public(row: Row) -> dict[str, Any]:
     return {name: row[name] for name in ("name", "size", "content_type", "sha256", "created_at")}
 
 
-ARTIFACTS_VIEW = Projection("artifacts", 1, (ARTIFACTS,), project)
+ARTIFACTS_VIEW = Projection("artifacts", 2, (ARTIFACTS,), project)

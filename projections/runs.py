@@ -7,9 +7,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from domain.erasure import RunErased
 from domain.event import Recorded
 from domain.run import RunCanceled, RunFailed, RunRequested, RunRetried, RunStarted, RunSucceeded
 from projections.projection import METADATA, Projection, Row, Write, is_within, page, shown_value, text, to_json, upsert
+from projections.threads import THREADS
 
 RUNS = sa.Table(
     "runs",
@@ -38,6 +40,7 @@ RUNS = sa.Table(
     sa.Column("duration_ms", sa.BigInteger),
     sa.Column("erased", sa.Boolean, nullable=False),
     sa.Index("runs_by_status", "status", "position"),
+    sa.Index("runs_by_end", "deployment_id", "erased", "completed_at"),
 )
 
 INSERT = upsert(RUNS)
@@ -58,6 +61,11 @@ END = (
         duration_ms=sa.bindparam("took"),
     )
 )
+ERASE = (
+    sa.update(RUNS)
+    .where(RUNS.c.id == sa.bindparam("run"))
+    .values(**dict.fromkeys(("input", "stored_input", "output", "stored_output", "error_message")), erased=sa.true())
+)
 
 GET = sa.select(RUNS).where(RUNS.c.id == sa.bindparam("id"))
 FILTERS = ("deployment_id", "status", "thread_id", "environment", "version_id", "schedule_id")
@@ -72,6 +80,23 @@ COUNT_UNFINISHED = sa.select(sa.func.count().label("runs")).where(
 COUNT_OF_SCHEDULE = sa.select(sa.func.count().label("runs")).where(
     RUNS.c.schedule_id == sa.bindparam("schedule_id"), _IS_UNFINISHED
 )
+
+# What a thread was left by is kept while the thread is: somebody may come back to it.
+_IS_THE_LAST = sa.exists().where(THREADS.c.id == RUNS.c.thread_id, THREADS.c.last_run_id == RUNS.c.id)
+_ERASABLE = sa.and_(
+    RUNS.c.deployment_id == sa.bindparam("deployment_id"),
+    RUNS.c.erased == sa.false(),
+    RUNS.c.completed_at.is_not(None),
+    sa.not_(_IS_THE_LAST),
+)
+_SOME = sa.bindparam("limit", type_=sa.Integer)
+OLDER = (
+    sa.select(RUNS.c.id)
+    .where(_ERASABLE, RUNS.c.completed_at < sa.bindparam("before"))
+    .order_by(RUNS.c.completed_at)
+    .limit(_SOME)
+)
+BEYOND = page(sa.select(RUNS.c.id).where(_ERASABLE).order_by(RUNS.c.completed_at.desc()))
 
 
 @cache
@@ -104,6 +129,8 @@ def project(recorded: Recorded) -> Iterator[Write]:
             yield _end(recorded, end.run_id, "failed", error=end.error, why=end.reason, took=end.duration_ms)
         case RunCanceled(run_id=run_id):
             yield _end(recorded, run_id, "canceled")
+        case RunErased(run_id=run_id):
+            yield Write(ERASE, {"run": run_id})
 
 
 def _new(recorded: Recorded, run: RunRequested) -> dict[str, Any]:
@@ -185,4 +212,4 @@ def _duration(row: Row) -> int | None:
     return max(0, round(took.total_seconds() * 1000))
 
 
-RUNS_VIEW = Projection("runs", 3, (RUNS,), project)
+RUNS_VIEW = Projection("runs", 4, (RUNS,), project)

@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
+from domain.erasure import ThreadErased
 from domain.event import Recorded
 from domain.thread import (
     CheckpointSaved,
@@ -53,6 +54,7 @@ CHECKPOINTS = sa.Table(
     sa.Column("values", sa.Text),
     sa.Column("stored_values", sa.Text),
     sa.Column("created_at", sa.Text, nullable=False),
+    sa.Column("erased", sa.Boolean, nullable=False),
     sa.Index("checkpoints_by_age", "thread_id", "is_state", "position"),
 )
 
@@ -103,6 +105,17 @@ SET = (
     .where(_THREAD)
     .values({"values": sa.bindparam("state"), "stored_values": sa.bindparam("stored"), **_UPDATED})
 )
+_FORGOTTEN = dict.fromkeys(("metadata", "values", "stored_values", "interrupts"))
+ERASE = (
+    sa.update(THREADS)
+    .where(_THREAD)
+    .values({**_FORGOTTEN, "status": "idle", "unusable": sa.false(), "erased": sa.true(), **_UPDATED})
+)
+ERASE_CHECKPOINTS = (
+    sa.update(CHECKPOINTS)
+    .where(CHECKPOINTS.c.thread_id == sa.bindparam("thread"))
+    .values({"values": None, "stored_values": None, "erased": sa.true()})
+)
 DROP = sa.delete(THREADS).where(_THREAD)
 DROP_CHECKPOINTS = sa.delete(CHECKPOINTS).where(CHECKPOINTS.c.thread_id == sa.bindparam("thread"))
 
@@ -146,6 +159,9 @@ def project(recorded: Recorded) -> Iterator[Write]:
         case ThreadDeleted(thread_id=thread_id):
             yield Write(DROP, {"thread": thread_id})
             yield Write(DROP_CHECKPOINTS, {"thread": thread_id})
+        case ThreadErased(thread_id=thread_id):
+            yield Write(ERASE, {"thread": thread_id, "updated": at})
+            yield Write(ERASE_CHECKPOINTS, {"thread": thread_id})
         case CheckpointSaved(ns="") as step:
             yield Write(PUT_STEP, _checkpoint(recorded, step, is_state=False) | {"step": step.step})
         case StateSet() as state:
@@ -192,6 +208,7 @@ def _checkpoint(recorded: Recorded, event: CheckpointSaved | StateSet, *, is_sta
         "values": None if recorded.erased else to_json(event.values),
         "stored_values": to_json(event.stored_values) if event.stored_values else None,
         "created_at": text(recorded.happened_at),
+        "erased": recorded.erased,
     }
 
 
@@ -216,7 +233,8 @@ def public(row: Row) -> dict[str, Any]:
 def public_checkpoint(row: Row) -> dict[str, Any]:
     """A checkpoint as the API shows it; of large values, how they begin."""
     shown = {name: row[name] for name in ("checkpoint_id", "run_id", "parent_id", "source", "created_at")}
-    return {**shown, "values": shown_value(row["values"], row["stored_values"])}
+    shown["values"] = shown_value(row["values"], row["stored_values"])
+    return {**shown, "erased": True} if row["erased"] else shown
 
 
-THREADS_VIEW = Projection("threads", 2, (THREADS, CHECKPOINTS), project)
+THREADS_VIEW = Projection("threads", 3, (THREADS, CHECKPOINTS), project)

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from domain.delivery import AttemptBegun, AttemptEnded, DeliveryRequested, DeliveryRequeued
 from domain.deployment import DeploymentDeleted
+from domain.erasure import RunErased
 from domain.event import Recorded
 from domain.webhook import (
     IncomingCreated,
@@ -48,7 +49,7 @@ DELIVERIES = sa.Table(
     sa.Column("webhook_id", sa.Text, nullable=False),
     sa.Column("deployment_id", sa.Text, nullable=False, index=True),
     sa.Column("kind", sa.Text, nullable=False),
-    sa.Column("run_id", sa.Text),
+    sa.Column("run_id", sa.Text, index=True),
     sa.Column("status", sa.Text, nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("due_at", sa.Text),
@@ -118,6 +119,11 @@ END = (
         duration_ms=sa.bindparam("took"),
         ended_at=sa.bindparam("ended"),
     )
+)
+FORGET = (
+    sa.update(ATTEMPTS)
+    .where(ATTEMPTS.c.delivery_id.in_(sa.select(DELIVERIES.c.id).where(DELIVERIES.c.run_id == sa.bindparam("run"))))
+    .values(response=None)
 )
 
 GET = sa.select(WEBHOOKS).where(
@@ -191,6 +197,8 @@ def project(recorded: Recorded) -> Iterator[Write]:
             yield from (Write(statement, {"webhook": webhook_id}) for statement in DROP_OF_WEBHOOK)
         case DeploymentDeleted(deployment_id=deployment_id):
             yield from (Write(statement, {"deployment": deployment_id}) for statement in DROP_OF_DEPLOYMENT)
+        case RunErased(run_id=run_id):
+            yield Write(FORGET, {"run": run_id})
         case _:
             yield from _project_delivery(recorded)
 
@@ -272,4 +280,4 @@ def public_attempt(row: Row) -> dict[str, Any]:
     return {name: row[name] for name in names}
 
 
-WEBHOOKS_VIEW = Projection("webhooks", 1, (WEBHOOKS, DELIVERIES, ATTEMPTS), project)
+WEBHOOKS_VIEW = Projection("webhooks", 2, (WEBHOOKS, DELIVERIES, ATTEMPTS), project)

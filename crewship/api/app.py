@@ -11,12 +11,14 @@ from crewship.api import (
     changes,
     console,
     deployments,
+    erasures,
     events,
     incoming,
     keys,
     metrics,
     openapi,
     reading,
+    retention,
     rows,
     runs,
     schedules,
@@ -94,6 +96,7 @@ ROUTES = (
     Route("POST", f"{RUN}/rerun", runs.rerun, "run"),
     Route("GET", f"{RUN}/events", events.run_events, None),
     Route("POST", f"{RUN}/stream-token", events.stream_token, "read"),
+    Route("DELETE", f"{RUN}/data", erasures.erase_run, "admin"),
     Route("GET", f"{RUN}/artifacts", runs.artifacts, "read"),
     Route("GET", f"{RUN}/artifacts/{{name:.+}}", runs.artifact, "read"),
     Route("POST", "/v1/threads", threads.create, "run", narrows=True),
@@ -107,6 +110,13 @@ ROUTES = (
     Route("GET", f"{THREAD}/checkpoints", threads.checkpoints, "read", "its thread"),
     Route("GET", f"{THREAD}/state", threads.state, "read"),
     Route("POST", f"{THREAD}/state", threads.edit, "run"),
+    Route("DELETE", f"{THREAD}/data", erasures.erase_thread, "admin"),
+    Route("GET", "/v1/retention", retention.get, "admin"),
+    Route("PUT", "/v1/retention", retention.put, "admin"),
+    Route("DELETE", "/v1/retention", retention.delete, "admin"),
+    Route("GET", f"{DEPLOYMENT}/retention", retention.get_own, "admin"),
+    Route("PUT", f"{DEPLOYMENT}/retention", retention.put_own, "admin"),
+    Route("DELETE", f"{DEPLOYMENT}/retention", retention.delete_own, "admin"),
     Route("POST", WEBHOOKS, webhooks.create, "deploy"),
     Route("GET", WEBHOOKS, webhooks.listing, "read"),
     Route("GET", WEBHOOK, webhooks.get, "read"),
@@ -162,6 +172,7 @@ def build(service: Service) -> web.Application:
     application[SERVICE] = service
     application[DOORKEEPER] = Doorkeeper(service.keys, service.settings.rate_limit)
     application[events.FRAMES] = events.Frames()
+    service.log.when_forgotten(application[events.FRAMES].clear)
     application[server.DESCRIPTION] = description()
     application[incoming.TOKENS] = Buckets(incoming.EACH_TOKEN)
     application[console.ASSETS] = console.Assets.load()

@@ -184,6 +184,13 @@ class ChangeSchedule(msgspec.Struct, frozen=True, kw_only=True):
     catch_up_seconds: int | None = None
 
 
+class SetRetention(msgspec.Struct, frozen=True, kw_only=True):
+    """PUT /v1/retention and /v1/deployments/{id}/retention: one of them, or both."""
+
+    older_than_seconds: int | None = None
+    keep: int | None = None
+
+
 class SignIn(msgspec.Struct, frozen=True):
     """POST /v1/session"""
 

@@ -5,7 +5,7 @@ from aiohttp import web
 
 from crewship.api.context import PRINCIPAL, SERVICE
 from crewship.api.events import EVENTS_AT_ONCE, KEEP_ALIVE_SECONDS, streamed, write
-from domain.event import Recorded, output_of, subject
+from domain.event import Recorded, output_of
 from projections.feed import event_id
 
 
@@ -33,11 +33,15 @@ async def stream(request: web.Request) -> web.StreamResponse:
 
 
 def _named(recorded: Recorded, bound: bool) -> str:
-    changed = subject(recorded.stream)
+    changed = _owner(recorded)
     return f"{changed.partition('_')[0]}_" if bound else changed
 
 
 def _counts(recorded: Recorded) -> bool:
     """What a run or a build says has a stream of its own; names and the like are nothing that one can look at."""
-    changed = subject(recorded.stream)
+    changed = _owner(recorded)
     return "_" in changed and recorded.stream != output_of(changed)
+
+
+def _owner(recorded: Recorded) -> str:
+    return recorded.stream.partition(":")[0]

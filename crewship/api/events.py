@@ -68,6 +68,11 @@ class Frames:
                 self._bytes -= len(dropped)
         return made
 
+    def clear(self) -> None:
+        """Hold nothing: what was shown may have been erased."""
+        self._made.clear()
+        self._bytes = 0
+
 
 FRAMES = web.AppKey("frames", Frames)
 

@@ -92,6 +92,24 @@ class Column(msgspec.Struct, kw_only=True):
     required: bool
 
 
+class Erasure(msgspec.Struct, kw_only=True):
+    """What was erased. `runs` is of how many runs, `destroyed_at` when nothing of it was left."""
+
+    id: str
+    erased: bool
+    runs: int
+    requested_at: str | None
+    destroyed_at: str | None
+
+
+class Retention(msgspec.Struct, kw_only=True):
+    """How long what ended runs hold is kept; null sets no bound."""
+
+    deployment_id: str | None
+    older_than_seconds: int | None
+    keep: int | None
+
+
 class Table(msgspec.Struct, kw_only=True):
     """Rows of typed columns. `pending_columns` were asked for; its rows are being looked at."""
 
@@ -318,6 +336,7 @@ class Checkpoint(msgspec.Struct, kw_only=True):
     source: str
     values: dict[str, Any] | None
     created_at: str
+    erased: bool = False
 
 
 class Checkpoints(msgspec.Struct):

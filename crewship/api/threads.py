@@ -31,6 +31,7 @@ from crewship.commands import threads as commands
 from crewship.commands.threads import Turn
 from domain.errors import BadRequest, NotFound
 from domain.run import Resume, Update
+from domain.thread import Memory
 from projections import threads as view
 from projections.projection import Row, from_json
 
@@ -143,7 +144,7 @@ async def checkpoints(request: web.Request) -> web.Response:
     """
     service = request.app[SERVICE]
     thread, _ = await commands.find(service.log, request.match_info["thread_id"])
-    memory, _ = await commands.memory_of(service.log, thread.id)
+    memory, _ = (Memory(), 0) if thread.erased else await commands.memory_of(service.log, thread.id)
     query = request.query
     found = await checkpoint_commands.page(
         service.blobs,

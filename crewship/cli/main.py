@@ -29,6 +29,7 @@ COMMANDS = {
     "schedules": ("crewship.cli.schedules:schedules", "Let runs begin by the clock."),
     "tables": ("crewship.cli.tables:tables", "Keep rows that outlive runs; filter, import and export them."),
     "keys": ("crewship.cli.keys:keys", "Create, list and revoke API keys."),
+    "retention": ("crewship.cli.retention:retention", "How long what ended runs hold is kept."),
     "audit": ("crewship.cli.audit:audit", "Who did what, and whether the log still is what was written."),
     "replay": ("crewship.cli.replay:replay", "Play a run again as it happened, or open a server on the past."),
     "export": ("crewship.cli.moving:export", "Write a whole installation to one file."),

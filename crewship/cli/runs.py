@@ -7,6 +7,7 @@ import click
 from crewship.cli import parameters, terminal
 from crewship.cli.artifacts import artifacts, download
 from crewship.cli.client import Client
+from crewship.cli.erasing import erase_run
 from crewship.cli.errors import CommandError, Mistake
 from crewship.cli.invoke import conclude, stay
 from crewship.cli.stream import RUN_ENDS, EventReader, TookTooLong
@@ -24,6 +25,7 @@ def runs() -> None:
 
 runs.add_command(artifacts)
 runs.add_command(download)
+runs.add_command(erase_run)
 
 
 @runs.command("list")

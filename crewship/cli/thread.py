@@ -8,13 +8,17 @@ import click
 
 from crewship.cli import parameters, terminal
 from crewship.cli.client import Client
+from crewship.cli.erasing import erase_thread
 
 STATUSES = ("idle", "busy", "interrupted", "error")
 
 
 @click.group()
 def thread() -> None:
-    """Begin conversations, look at them and at what they remember."""
+    """Begin conversations, look at them and at what they remember; have them forgotten."""
+
+
+thread.add_command(erase_thread)
 
 
 def _shown(item: dict[str, Any], as_json: bool) -> None:

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from crewship import clock, ids
-from crewship.commands import deployments, webhooks
+from crewship.commands import deployments, runs, webhooks
 from crewship.commands.deciding import decide, insist
 from crewship.eventlog import Author, Change, EventLog
 from domain import delivery as rules
@@ -103,10 +103,11 @@ async def conclude(
     response: str | None,
     retry_at: datetime | None,
 ) -> None:
-    """Record what came of an attempt, and when the next is due."""
+    """Record what came of an attempt, and when the next is due. Of an erased run no answer is kept."""
 
     async def attempt() -> None:
         delivery, at = await find(log, stream)
+        held, heard = await _holding(log, delivery, response)
         events = rules.conclude(
             delivery,
             number,
@@ -114,10 +115,21 @@ async def conclude(
             duration_ms,
             status_code=status_code,
             error=error,
-            response=response,
+            response=heard,
             retry_at=retry_at,
         )
         if events:
-            await log.append(Change(stream, at, events), author=author, patient=True)
+            await log.append(*held, Change(stream, at, events), author=author, patient=True)
 
     await insist(attempt)
+
+
+async def _holding(log: EventLog, delivery: Delivery, response: str | None) -> tuple[list[Change], str | None]:
+    """What may be kept of an answer about a run, and what holds the run where it is meanwhile.
+
+    An answer is sealed under the run's data key, which must not come back once the run was erased.
+    """
+    if response is None or delivery.run_id is None:
+        return [], response
+    run, at = await runs.get(log, delivery.run_id)
+    return ([], None) if run.erased else ([Change(run.id, at)], response)

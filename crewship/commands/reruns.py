@@ -6,7 +6,7 @@ import msgspec
 
 from crewship import ids
 from crewship.blobs import BlobStore
-from crewship.commands import deployments, threads
+from crewship.commands import deployments, runs, threads
 from crewship.commands.deciding import decide
 from crewship.commands.idempotency import Idempotency, remembered, remembering
 from crewship.commands.values import keep
@@ -83,7 +83,8 @@ async def _asked(log: EventLog, run_id: str, *, has_input: bool) -> RunRequested
     if not isinstance(asked, RunRequested):
         raise NotFound(f"Run {run_id[:80]} not found")
     rules.repeatable(asked)
-    if events[0].erased and not has_input:
+    run, _ = await runs.get(log, run_id)
+    if run.erased and not has_input:
         raise Conflict(f"input is required: what run {run_id} was given has been erased")
     return asked
 

@@ -99,7 +99,8 @@ async def set_metadata(log: EventLog, thread_id: str, metadata: dict[str, Any], 
     """Give a thread other metadata."""
 
     async def attempt() -> None:
-        _, at = await find(log, thread_id)
+        thread, at = await find(log, thread_id)
+        rules.not_erased(thread)
         changed = rules.MetadataChanged(thread_id=thread_id, metadata=metadata)
         await log.append(Change(thread_id, at, [changed]), author=author)
 

@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from types import TracebackType
@@ -18,7 +18,7 @@ from crewship.eventlog.codec import Author, decode, needs_key
 from crewship.eventlog.recorder import LogRecorder, StreamMoved
 from crewship.eventlog.tail import Tail
 from crewship.eventlog.writer import Outcome, Waiting, Writer, Written
-from crewship.secrets import KeyRing
+from crewship.secrets import KeyRing, WrongKey
 from domain.errors import Forbidden, Unavailable
 from domain.event import Event, Mark, Recorded, subject
 
@@ -62,6 +62,7 @@ class EventLog:
         self._tail_task: asyncio.Task[None] | None = None
         self._tail_bell = asyncio.Event()
         self._closing = False
+        self._when_forgotten: list[Callable[[], None]] = []
         self.appended = 0
         """The last position that this process has appended."""
 
@@ -189,6 +190,26 @@ class EventLog:
         """What `read` finds in the rows as they lie, in a reader's thread; raises Unavailable."""
         return await self._call(lambda: read(self._recorder))
 
+    # forget ----------------------------------------------------------------------------------------------------------
+
+    async def forget(self, subject_id: str) -> None:
+        """Delete a subject's data key: what was sealed under it can never be read again, here or anywhere."""
+        await self._call(lambda: self._keys.forget(subject_id))
+        await self.let_go({subject_id})
+
+    async def let_go(self, subjects: Collection[str]) -> None:
+        """Hold nothing of these subjects in memory: neither events nor folds nor keys."""
+        await self._call(lambda: self._keys.let_go(subjects))
+        for name in [name for name in self._folds if subject(name[0]) in subjects]:
+            del self._folds[name]
+        self._tail.clear()
+        for dropped in self._when_forgotten:
+            dropped()
+
+    def when_forgotten(self, drop: Callable[[], None]) -> None:
+        """Have `drop` called whenever events are not to be shown any more as they were read."""
+        self._when_forgotten.append(drop)
+
     # read and follow -------------------------------------------------------------------------------------------------
 
     async def read(
@@ -224,7 +245,18 @@ class EventLog:
         else:
             rows = self._recorder.select_streams(streams, after, limit)
         keys = self._keys.keys({subject(str(row.originator_id)) for row in rows if needs_key(row)})
-        return [(decode(row, row.id, keys.get(subject(str(row.originator_id)))), len(row.state)) for row in rows]
+        return [(self._opened(row, keys.get(subject(str(row.originator_id)))), len(row.state)) for row in rows]
+
+    def _opened(self, row: Notification, key: bytes | None) -> Recorded:
+        try:
+            return decode(row, row.id, key)
+        except WrongKey:
+            # What endpoints were told of runs was once sealed under the deployment's key.
+            stream = str(row.originator_id)
+            owner = stream.partition(":")[0]
+            if owner == subject(stream):
+                raise
+            return decode(row, row.id, self._keys.keys({owner})[owner])
 
     def _newest(self) -> Recorded | None:
         head = self._recorder.max_notification_id()

@@ -75,6 +75,14 @@ class Tail:
         if not self._streams[stream].drop_oldest():
             del self._streams[stream]
 
+    def clear(self) -> None:
+        """Hold nothing of what was until now: it is read from the database, as it can be read there."""
+        self.start = self.head
+        self._sizes.clear()
+        self._bytes = 0
+        self._all = Shelf()
+        self._streams.clear()
+
     def read(self, after: int, limit: int, streams: Sequence[str] | None) -> list[Recorded] | None:
         """The first `limit` events behind `after`; None if the tail does not reach back that far."""
         if after < self.start:

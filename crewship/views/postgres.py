@@ -128,6 +128,9 @@ class PostgresViews:
                 await db.executemany(sql.encode(), [_storable({**own, **write.values}) for write in group])
             await db.execute("UPDATE view_cursor SET position = %s", (cursor,))
 
+    async def scrub(self) -> None:
+        """Nothing to do: old versions of rows are PostgreSQL's own, and its vacuum clears them away."""
+
     async def rows(self, statement: Executable, values: dict[str, Any]) -> list[dict[str, Any]]:
         """The rows of a query."""
         sql, own = self._compiled.text(statement)

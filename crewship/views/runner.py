@@ -60,6 +60,10 @@ class ViewStore(Protocol):
         """Apply the writes in order and move the cursor, in one transaction."""
         ...
 
+    async def scrub(self) -> None:
+        """Leave nothing on the disk of what was overwritten, as far as the database lets one."""
+        ...
+
     async def rows(self, statement: Executable, values: dict[str, Any]) -> list[dict[str, Any]]:
         """The rows of a query."""
         ...
@@ -153,6 +157,11 @@ class Views:
     async def row(self, statement: Executable, **values: Any) -> dict[str, Any] | None:
         """The first row of a query, if there is one."""
         return next(iter(await self.rows(statement, **values)), None)
+
+    async def scrub(self) -> None:
+        """Leave nothing on the disk of what events until now have taken out of the views."""
+        async with self._turn:
+            await self._store.scrub()
 
     def renew(self) -> Renewal:
         """Begin to make the views anew beside those that serve, unless that is under way; says how far it is.

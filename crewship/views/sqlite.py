@@ -1,5 +1,6 @@
 """Views in one SQLite file, written by one connection and read by another."""
 
+import asyncio
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -13,12 +14,15 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.base import Executable
 
 from crewship.views.compiled import Compiled
+from domain.errors import Unavailable
 from projections.projection import Projection, Write
 
 T = TypeVar("T")
 
 logger = structlog.get_logger(__name__)
 
+SCRUB_ATTEMPTS = 20
+SCRUB_PAUSE_SECONDS = 0.05
 CURSOR = "CREATE TABLE IF NOT EXISTS view_cursor (fingerprint TEXT NOT NULL, position INTEGER NOT NULL)"
 
 
@@ -111,6 +115,7 @@ class SqliteViews:
         for connection in (self._writing, self._reading):
             await connection.execute_fetchall("PRAGMA journal_mode=WAL")
             await connection.execute_fetchall("PRAGMA synchronous=NORMAL")
+        await self._writing.execute_fetchall("PRAGMA secure_delete=ON")
         self._reading.row_factory = sqlite3.Row
         await self._writing.work(lambda db: db.execute(CURSOR))
         found = await self._writing.execute_fetchall("SELECT fingerprint, position FROM view_cursor")
@@ -153,6 +158,15 @@ class SqliteViews:
             db.execute("COMMIT")
 
         await self._writing.work(lambda db: _whole(db, work))
+
+    async def scrub(self) -> None:
+        """Leave nothing on the disk of what was overwritten. Raises Unavailable if somebody reads all the time."""
+        for _ in range(SCRUB_ATTEMPTS):
+            ((busy, *_),) = await self._writing.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+            if not busy:
+                return
+            await asyncio.sleep(SCRUB_PAUSE_SECONDS)
+        raise Unavailable("The views' file is being read; what was erased is still in its write-ahead log")
 
     async def rows(self, statement: Executable, values: dict[str, Any]) -> list[dict[str, Any]]:
         """The rows of a query."""

@@ -17,14 +17,16 @@ from collections.abc import Awaitable, Callable
 from threading import Lock
 from typing import Any
 
+from crewship.blobs import BlobStore
 from crewship.engine.docker_engine import Engine
 from crewship.eventlog.sqlite import SqliteRecorder
+from crewship.secrets import SqliteKeyStore
 from crewship.views.sqlite import SqliteViews
 
 AT = "CREWSHIP_CRASH_AT"
 COUNTS = "CREWSHIP_CRASH_COUNTS"
 SLOW = "CREWSHIP_CRASH_SLOW"
-KINDS = ("append", "view", "rename", "sync", "unlink", "spawn", "docker")
+KINDS = ("append", "view", "rename", "sync", "unlink", "spawn", "docker", "blob", "key")
 POINTS = tuple(f"{kind}.{side}" for kind in KINDS for side in ("before", "after"))
 
 passed: Counter[str] = Counter()
@@ -79,6 +81,8 @@ def arm() -> None:
     for name in ("replace", "rename"):
         _replace(os, name, "rename")
     _replace(os, "fsync", "sync")
+    _replace(BlobStore, "remove", "blob", around_async)
+    _replace(SqliteKeyStore, "delete", "key")
     for name in ("unlink", "rmdir"):
         _replace(os, name, "unlink")
     _replace(subprocess.Popen, "__init__", "spawn")

@@ -20,10 +20,11 @@ from crewship.secrets import installation_key
 from crewship.views import Views
 from crewship.views.sqlite import SqliteViews
 from domain import access, deployment, name, output, run, thread, variables, version
-from domain.event import Mark, Recorded
+from domain.event import Mark, Recorded, subject
 from projections import ALL
 from tests.golden.history_attempts import attempts
 from tests.golden.history_audit import audit
+from tests.golden.history_erasure import erasures
 from tests.golden.history_repeats import repeats
 from tests.golden.history_schedules import schedules
 from tests.golden.history_tables import tables
@@ -82,6 +83,7 @@ def history() -> list[Change]:
         *schedules(),
         *audit(),
         *repeats(),
+        *erasures(),
         Change("idem:ef", 0, [name.RequestRemembered(fingerprint="ef" * 32, run_id="run_1")]),
         Change("dep_2", 0, [deployment.DeploymentCreated(deployment_id="dep_2", name="gone")]),
         Change(
@@ -254,8 +256,8 @@ async def record(target: Path) -> None:
             for change in history():
                 await log.append(change, author=author)
             rows = log._recorder.select_notifications(None, 10_000)
-            subjects = {str(row.originator_id).partition(":")[0] for row in rows}
-            keys = {subject: base64.b64encode(key).decode() for subject, key in log._keys.keys(subjects).items() if key}
+            subjects = {subject(str(row.originator_id)) for row in rows}
+            keys = {name: base64.b64encode(key).decode() for name, key in log._keys.keys(subjects).items() if key}
             stored = [
                 [row.id, row.originator_id, row.originator_version, row.topic, base64.b64encode(row.state).decode()]
                 for row in rows
