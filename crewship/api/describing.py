@@ -33,8 +33,8 @@ class About:
 
     `gives` is a struct (see shapes.py), a media type for what is no JSON, or None for an empty answer. `takes` is the
     struct that decodes the body, or a media type. `also` are further good answers by status. `creates`: it honours
-    Idempotency-Key. `open` says why nobody needs a key; without it a
-    route that checks by itself still wants one, or with `optional` not of everybody.
+    Idempotency-Key. `open` says why nobody needs a key; without it a route that checks by itself still wants one, or
+    with `optional` not of everybody. `signs_in`: the key is in the body.
     """
 
     gives: Any = None
@@ -45,6 +45,7 @@ class About:
     creates: bool = False
     open: str = ""
     optional: bool = False
+    signs_in: bool = False
 
 
 def gives(shape: Any, /, **more: Any) -> About:

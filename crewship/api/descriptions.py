@@ -122,7 +122,7 @@ ABOUT: Mapping[Handler, About] = {
     server.openapi: gives(dict, open=AS_THE_CODE),
     server.docs: gives(HTML, open=AS_THE_CODE),
     metrics.metrics: gives(PLAIN, optional=True),
-    sessions.create: gives(shapes.Session, takes=SignIn, status=201, open=WITH_A_KEY),
+    sessions.create: gives(shapes.Session, takes=SignIn, status=201, open=WITH_A_KEY, signs_in=True),
     sessions.get: gives(shapes.Session),
     sessions.delete: empties(),
     changes.stream: gives(EVENT_STREAM),

@@ -157,7 +157,7 @@ def _responses(route: Described, about: About, schemas: dict[str, Any]) -> dict[
 def errors_of(route: Described, about: About) -> list[int]:
     """What a route may refuse with."""
     possible = {400, 429, 503}
-    if not about.open:
+    if not about.open or about.signs_in:
         possible |= {401, 403}
     if PLACE.search(route.path) or any(one.name.endswith("_id") for one in about.query) or about.takes:
         possible.add(404)

@@ -285,7 +285,7 @@ async def test_a_neighbour_of_a_fork_bomb_runs_as_if_it_was_not_there(server, or
 
 async def test_a_container_whose_spec_never_came_is_not_found_and_goes(server, order):
     launch = launch_of(order, WAIT)
-    container = await server.executor._create(launch, await server.builder.find(order))
+    container = await server.executor._create(launch, await server.builder.find(order), warm=False)
     async with server.engine.fed(container, b'{"run_id": "run_1", "env": {"HALF'):
         await server.engine.json("POST", f"containers/{container}/start")
     assert await server.executor.find("run_1") is None
