@@ -401,7 +401,8 @@ def _spec(launch: Launch, image: Image) -> dict[str, Any]:
         **_packages(image),
     }
     # The kernel counts processes by container here. By user it would count those of a deployment's other runs as well.
-    limits = {**(launch.spec.get("limits") or {}), "processes": None}
+    # And a quota holds the run to its share of time; kept to one processor as well, it would meet others there.
+    limits = {**(launch.spec.get("limits") or {}), "processes": None, "cpus": None}
     return {
         **launch.spec,
         "env": environment | launch.spec.get("env", {}),

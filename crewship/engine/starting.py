@@ -70,7 +70,7 @@ class Start:
         A `warm` one gets what it has to prepare through a pipe, which stays open for the call.
         """
         passed = {name: self._descriptors[name] for name in ("journal", "control", "bell", "lock")}
-        told = msgspec.json.encode(self._spec(note.confined))
+        told = msgspec.json.encode(self._spec(note))
         if warm:
             process = self._process(note, identities, passed, subprocess.PIPE, ["--warm"])
             assert process.stdin is not None
@@ -125,13 +125,18 @@ class Start:
             *self._built.mounts(),
         )
 
-    def _spec(self, confined: bool) -> dict[str, Any]:
+    def _spec(self, note: Note) -> dict[str, Any]:
         """The spec with what only this executor knows: where things are, and the environment that goes with that."""
+        confined = note.confined
+        limits = self._launch.spec.get("limits") or {}
+        if note.groups:
+            limits = {**limits, "cpus": None}  # a quota holds it; kept to one processor as well, it would meet others
         app, tmp = ("/app", "/tmp") if confined else (str(self.folder / "app"), str(self.folder / "tmp"))  # noqa: S108
         environment = {"HOME": tmp, "TMPDIR": tmp, "LANG": "C.UTF-8", **self._built.environment(confined=confined)}
         return {
             **self._launch.spec,
             "env": environment | self._launch.spec.get("env", {}),
+            "limits": limits,
             "app": app,
             "site": self._built.sites(confined=confined),
             "watch": [app, tmp],

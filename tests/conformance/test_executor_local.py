@@ -113,3 +113,8 @@ def _words(file: Path) -> list[str]:
 
 class TestLocalWarm(WarmSuite):
     """Folders of this machine that wait."""
+
+
+async def test_a_run_is_kept_to_one_processor_only_where_no_quota_holds_it(executor, order):
+    told = await hear(await executor.launch(launch_of(order, "import os\nresult = len(os.sched_getaffinity(0))")))
+    assert told.result == (1 if executor.limits_by == "guard" else len(os.sched_getaffinity(0)))

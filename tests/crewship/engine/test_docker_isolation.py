@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import socket
 
 import pytest
@@ -290,3 +291,10 @@ async def test_a_container_whose_spec_never_came_is_not_found_and_goes(server, o
         await server.engine.json("POST", f"containers/{container}/start")
     assert await server.executor.find("run_1") is None
     assert server.left() == []
+
+
+async def test_a_run_shares_all_processors_and_is_held_by_its_quota(server, order):
+    told = await hear(
+        await server.executor.launch(launch_of(order, "import os\nresult = len(os.sched_getaffinity(0))"))
+    )
+    assert told.result == len(os.sched_getaffinity(0))
