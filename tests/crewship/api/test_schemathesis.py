@@ -78,4 +78,4 @@ def test_without_a_key_nothing_breaks_and_nothing_is_undocumented(asked: ServerP
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_the_same_ten_thousand_times(asked: ServerProcess):
-    assert ask(asked, *with_key(), "--max-examples", "400") + ask(asked, "--max-examples", "50") > 10_000
+    assert ask(asked, *with_key(), "--max-examples", "140") + ask(asked, "--max-examples", "20") > 10_000
