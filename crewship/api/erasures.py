@@ -35,15 +35,17 @@ async def erase_thread(request: web.Request) -> web.Response:
 
 
 async def _told(request: web.Request, subject_id: str, subjects: Sequence[str]) -> web.Response:
-    gone = await _destroyed(request.app[SERVICE], subjects)
+    gone = await destroyed(request.app[SERVICE], subjects)
     row = await (await fresh_views(request)).row(view.GET, subject=subject_id)
     asked_at, destroyed_at = (row["asked_at"], row["destroyed_at"]) if row else (None, None)
     told = {"id": subject_id, "erased": True, "runs": sum(one.startswith("run_") for one in subjects)}
     return answer({**told, "requested_at": asked_at, "destroyed_at": destroyed_at}, 200 if gone else 202)
 
 
-async def _destroyed(service: Service, subjects: Sequence[str]) -> bool:
-    """Whether all of it is gone, as soon as it is, or after a time."""
+async def destroyed(service: Service, subjects: Sequence[str]) -> bool:
+    """Whether all of it is gone, as soon as it is, or after a time. In the past nobody destroys anything."""
+    if service.log.until is not None:
+        return True
     streams = [erasure.stream(subject) for subject in subjects]
     try:
         async with asyncio.timeout(WAIT_SECONDS):

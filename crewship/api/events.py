@@ -12,10 +12,11 @@ from aiohttp import web
 from crewship import clock
 from crewship.api.bodies import flag
 from crewship.api.context import SERVICE, Service
+from crewship.api.erasures import destroyed
 from crewship.api.middleware import answer, guarded
 from crewship.commands import deployments, runs
 from crewship.eventlog import Follower
-from domain.errors import BadRequest, Unauthorized
+from domain.errors import BadRequest, Unauthorized, Unavailable
 from domain.event import Recorded, output_of, subject
 from projections import runs as runs_view
 from projections.feed import TYPES, PublicEvent, publish
@@ -89,7 +90,10 @@ async def run_events(request: web.Request) -> web.StreamResponse:
 
 
 async def _run_events(request: web.Request) -> web.StreamResponse:
-    run, _ = await runs.get(request.app[SERVICE].log, request.match_info["run_id"])
+    service = request.app[SERVICE]
+    run, _ = await runs.get(service.log, request.match_info["run_id"])
+    if run.erased and not await destroyed(service, (run.id,)):
+        raise Unavailable(f"Run {run.id} is being erased; ask again in a moment")
     return await _stream(request, run.id, finished=run.finished)
 
 

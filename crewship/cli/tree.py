@@ -48,7 +48,8 @@ class Tree:
         return [Line(f"├─ [{self._time(event)}] {drawn.text}", drawn.style)]
 
     def _branch(self, kind: str, payload: dict[str, Any]) -> Line | None:
-        agent, tool = _short(payload.get("agent")), _short(payload.get("tool"))
+        gone = "(erased)" if payload.get("erased") else ""
+        agent, tool = _short(payload.get("agent")) or gone, _short(payload.get("tool"))
         match kind:
             case "agent.started":
                 return Line(f"{agent} agent starting task", {})
@@ -61,7 +62,7 @@ class Tree:
             case "tool.error":
                 return Line(f"Tool {tool} failed: {_short(payload.get('error'))}", {"fg": "red"})
             case "artifact":
-                return Line(f"Artifact: {_short(payload.get('name'), 500)}", {"fg": "magenta"})
+                return Line(f"Artifact: {_short(payload.get('name'), 500) or gone}", {"fg": "magenta"})
             case "run.interrupted":
                 return Line("Interrupted: the run waits for an answer", {"fg": "yellow"})
             case "run.retried":

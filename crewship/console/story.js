@@ -27,11 +27,11 @@ function add(story, event) {
       story.status = "pending";
       break;
     case "agent.started":
-      start(story, story.agents, payload.agent, at, payload.task);
+      start(story, story.agents, payload.agent ?? "erased", at, payload.task);
       break;
     case "agent.completed":
     case "agent.error":
-      end(story, story.agents, payload.agent, at, event.type === "agent.error" ? payload.error : null);
+      end(story, story.agents, payload.agent ?? "erased", at, event.type === "agent.error" ? payload.error : null);
       break;
     case "tool.called":
       start(story, story.tools, payload.tool, at, payload.input);
@@ -48,7 +48,7 @@ function add(story, event) {
       story.logs.push([at, payload.level]);
       break;
     case "artifact":
-      story.artifacts.push([at, payload.name]);
+      story.artifacts.push([at, payload.name ?? "erased"]);
       break;
     case "checkpoint":
       story.checkpoints += 1;

@@ -39,7 +39,7 @@ export function Timeline({ story, until }) {
 function lanesOf(story) {
   const lanes = story.agents.map((lane) => ({ kind: "agent", ...lane }));
   lanes.push(...story.tools.map((lane) => ({ kind: "tool", ...lane })));
-  if (story.tokens.length) lanes.push({ kind: "tokens", name: "tokens", points: story.tokens });
+  if (story.characters) lanes.push({ kind: "tokens", name: "tokens", points: story.tokens });
   if (story.logs.length) lanes.push({ kind: "logs", name: "logs", marks: story.logs });
   if (story.artifacts.length) lanes.push({ kind: "artifacts", name: "artifacts", marks: story.artifacts });
   return lanes;

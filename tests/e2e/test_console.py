@@ -220,6 +220,24 @@ def test_what_a_run_took_said_and_left_is_shown_and_cannot_act(visitor: Visitor,
     visitor.problems = [one for one in visitor.problems if "sandboxed" not in one]  # the page's own script was refused
 
 
+def test_what_is_erased_is_shown_as_erased(visitor: Visitor, shown: Shown, api: Api):
+    run_id = api.run("showcase", ["x"])["id"]
+    thread = api.client.post("/v1/threads", json={"deployment_id": "support", "metadata": {"of": "Ada"}}).json()
+    page = visitor.visit(f"/runs/{run_id}?tab=artifacts", run_id)
+    expect(page.get_by_role("button", name="report.md")).to_be_visible()
+    page.get_by_role("button", name="Erase data").click()
+    expect(page.get_by_role("note")).to_contain_text("Erased")
+    expect(page.get_by_role("button", name="report.md")).to_have_count(0)
+    page.get_by_role("tab", name=re.compile("Events")).click()
+    expect(page.locator(".virtual .row").first).to_contain_text("erased")
+    page = visitor.visit(f"/threads/{thread['thread_id']}?tab=state", thread["thread_id"])
+    expect(page.locator(".tree").last).to_contain_text("Ada")
+    page.get_by_role("button", name="Erase data").click()
+    expect(page.get_by_role("note")).to_contain_text("takes no more runs")
+    expect(page.locator(".tree", has_text="Ada")).to_have_count(0)
+    expect(page.get_by_role("button", name="Erase data")).to_have_count(0)
+
+
 def test_a_failure_shows_its_stack_trace(visitor: Visitor, shown: Shown):
     page = visitor.visit(f"/runs/{shown.failed}", shown.failed)
     expect(page.get_by_label("Why it failed")).to_contain_text("the printer is on fire")

@@ -41,7 +41,7 @@ export function Conversation({ thread, chat, environment, reload }) {
     </ol>
     ${!running && thread.last_run && !thread.last_run.succeeded && html`<p class="problem">The last run left nothing good: <a href=${link("runs", thread.last_run.run_id)}>see why</a>. The thread is as it was before it.</p>`}
     ${waits && html`<${Questions} interrupts=${thread.interrupts ?? []} say=${say} />`}
-    ${may("run") && !waits && html`<${Box} chat=${chat} busy=${Boolean(running)} running=${running} say=${say} />`}
+    ${may("run") && !waits && !thread.erased && html`<${Box} chat=${chat} busy=${Boolean(running)} running=${running} say=${say} />`}
   </div>`;
 }
 

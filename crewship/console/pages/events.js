@@ -9,6 +9,7 @@ const LEVELS = ["debug", "info", "warning", "error", "critical"];
 
 /** What an event says on one line. */
 export function summary({ type, payload }) {
+  if (payload.erased) return payload.tool ? `${payload.tool}: erased` : "erased";
   switch (type) {
     case "agent.started":
       return [payload.agent, payload.task].filter(Boolean).join(": ");
@@ -98,7 +99,7 @@ export function LogList({ events, version, following }) {
     const floor = LEVELS.indexOf(least);
     return events.filter((event) => event.type === "log" && LEVELS.indexOf(event.payload.level) >= floor && (!wanted || (event.payload.message ?? "").toLowerCase().includes(wanted)));
   }, [events, version, events.length, words, least]);
-  const row = ({ timestamp, payload }) => html`<span class="when">${time(timestamp)}</span><span class="level ${payload.level}">${payload.level}</span><span class="what mono">${(payload.message ?? "").slice(0, 1000)}</span>`;
+  const row = ({ timestamp, payload }) => html`<span class="when">${time(timestamp)}</span><span class="level ${payload.level}">${payload.level}</span><span class="what mono">${(payload.message ?? (payload.erased ? "erased" : "")).slice(0, 1000)}</span>`;
   const chosen = lines[picked];
   return html`<div class="events logs">
     <div class="filters">

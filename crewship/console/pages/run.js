@@ -1,7 +1,7 @@
 // A run: its picture, its events, what went in and came out, its logs and artifacts; live, and back in time.
 import { html, useState, useEffect, useMemo, useRef } from "../html.js";
 import { useEvents, useLive, useNow } from "../live.js";
-import { post, url } from "../api.js";
+import { post, remove, url } from "../api.js";
 import { link, setQuery } from "../route.js";
 import { Action, Code, Copy, Loaded, Page, Problem, Status, Tabs, Time, may, useDeployments } from "../parts.js";
 import { duration, number, plural } from "../format.js";
@@ -18,7 +18,7 @@ const FASTEST = 2000; // ms: no pause of a replay is longer
 
 export function Run({ id, query }) {
   const live = useLive(url`/v1/runs/${id}`, [id]);
-  return html`<${Loaded} live=${live}>${(run) => html`<${Shown} run=${run} query=${query} reload=${live.reload} />`}<//>`;
+  return html`<${Loaded} live=${live}>${(run) => html`<${Shown} key=${Boolean(run.erased)} run=${run} query=${query} reload=${live.reload} />`}<//>`;
 }
 
 function Shown({ run, query, reload }) {
@@ -50,9 +50,11 @@ function Shown({ run, query, reload }) {
     actions=${html`
       ${!over && may("run") && html`<${Action} kind="danger" run=${async () => (await post(url`/v1/runs/${run.id}/cancel`), reload())}>Cancel run<//>`}
       ${may("run") && html`<button type="button" onClick=${() => setAgain(true)}>Run again</button>`}
+      ${over && !run.erased && may("admin") && html`<${Action} kind="danger" confirm="Destroy the input, output, events and artifacts of this run for ever?" run=${async () => (await remove(url`/v1/runs/${run.id}/data`), reload())}>Erase data<//>`}
     `}
   >
     <${Facts} run=${run} deployment=${deployment} now=${now} />
+    ${run.erased && html`<p class="notice" role="note">Erased: what this run was given, said and left behind was destroyed. That it was, and when, stays.</p>`}
     ${run.status === "failed" && html`<${Failure} run=${run} failed=${failed} />`}
     ${stream.state === "refused" && html`<${Problem} error=${stream.error} />`}
     <${Timeline} story=${shown} until=${until ?? now} />

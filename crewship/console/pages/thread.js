@@ -11,7 +11,7 @@ import { RunTable } from "./runs.js";
 
 export function Thread({ id, query }) {
   const live = useLive(url`/v1/threads/${id}`, [id]);
-  return html`<${Loaded} live=${live}>${(thread) => html`<${Shown} thread=${thread} query=${query} reload=${live.reload} />`}<//>`;
+  return html`<${Loaded} live=${live}>${(thread) => html`<${Shown} key=${Boolean(thread.erased)} thread=${thread} query=${query} reload=${live.reload} />`}<//>`;
 }
 
 function Shown({ thread, query, reload }) {
@@ -24,12 +24,20 @@ function Shown({ thread, query, reload }) {
     await remove(url`/v1/threads/${thread.thread_id}`);
     go("threads");
   };
+  const erase = async () => {
+    await remove(url`/v1/threads/${thread.thread_id}/data`);
+    reload();
+  };
   return html`<${Page}
     title=${html`Thread <${Code}>${thread.thread_id}<//>`}
     name=${thread.thread_id}
     back=${{ href: deployment ? `${link("threads")}?deployment=${encodeURIComponent(deployment.name)}` : link("threads"), text: "Threads" }}
-    actions=${may("run") && html`<${Action} kind="danger" confirm="Delete this thread and all that it remembers?" run=${drop}>Delete<//>`}
+    actions=${html`
+      ${may("run") && html`<${Action} kind="danger" confirm="Delete this thread? It takes no more runs and is not shown any more." run=${drop}>Delete<//>`}
+      ${!thread.erased && !thread.running_run_id && may("admin") && html`<${Action} kind="danger" confirm="Destroy all that this thread remembers, and the data of its runs, for ever?" run=${erase}>Erase data<//>`}
+    `}
   >
+    ${thread.erased && html`<p class="notice" role="note">Erased: what this thread remembered, and the data of its runs, were destroyed. It takes no more runs.</p>`}
     <dl class="facts">
       <div><dt>Status</dt><dd><${Status} status=${thread.status} /></dd></div>
       <div><dt>Deployment</dt><dd>${deployment ? html`<a href=${link("deployments", deployment.name)}>${deployment.name}</a>` : html`<${Code}>${thread.deployment_id}<//>`}</dd></div>
