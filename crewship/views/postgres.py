@@ -13,14 +13,19 @@ from sqlalchemy.dialects.postgresql import psycopg as dialect
 from sqlalchemy.sql.base import Executable
 
 from crewship.views.compiled import Compiled
+from crewship.views.runner import Overtaken
 from domain.errors import Unavailable
 from projections.projection import Projection, Write
 
 CURSOR = "CREATE TABLE IF NOT EXISTS view_cursor (fingerprint text NOT NULL, position bigint NOT NULL)"
+_TURN = "SELECT fingerprint, position FROM view_cursor FOR UPDATE"
 
 
 class PostgresViews:
-    """The views of one installation in PostgreSQL. Text with NUL, which PostgreSQL cannot hold, gets U+FFFD instead."""
+    """The views of one installation in PostgreSQL. Text with NUL, which PostgreSQL cannot hold, gets U+FFFD instead.
+
+    The row of the cursor decides among several servers: a batch is written only where its writer left the cursor.
+    """
 
     def __init__(self, url: str, schema: str = "crewship_views", *, beside: bool = False) -> None:
         self._url = url
@@ -30,6 +35,7 @@ class PostgresViews:
         self._compiled = Compiled(dialect.dialect())  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
         self._pool = self._made_pool()
         self._building: AsyncConnection[Any] | None = None
+        self._position = 0
 
     def _made_pool(self) -> "AsyncConnectionPool[AsyncConnection[dict[str, Any]]]":
         return AsyncConnectionPool(
@@ -54,15 +60,17 @@ class PostgresViews:
         if self._beside:
             await self._begin_building()
         await self._pool.open(wait=True, timeout=30)
-        async with self._pool.connection() as connection:
+        async with self._pool.connection() as connection, connection.transaction():
+            # Two servers that start at once would both make what is missing.
+            await connection.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (f"open {self._schema}",))
             await connection.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(Identifier(self._schema)))
             await connection.execute(CURSOR)
             found = await (await connection.execute("SELECT fingerprint, position FROM view_cursor")).fetchall()
-        for row in found:
-            if row["fingerprint"] == fingerprint:
-                return int(row["position"])
-        await self.reset()
-        return 0
+            made = [int(row["position"]) for row in found if row["fingerprint"] == fingerprint]
+            if not made:
+                await self._make_anew(connection)
+        self._position = made[0] if made else 0
+        return self._position
 
     async def close(self) -> None:
         """Let go of the database."""
@@ -115,18 +123,29 @@ class PostgresViews:
     async def reset(self) -> None:
         """Empty all views and put the cursor at the beginning."""
         async with self._pool.connection() as connection, connection.transaction():
-            for statement in (*self._compiled.drop(self._projections), *self._compiled.create(self._projections)):
-                await connection.execute(statement.encode())
-            await connection.execute("DELETE FROM view_cursor")
-            await connection.execute("INSERT INTO view_cursor VALUES (%s, 0)", (self._fingerprint,))
+            await self._make_anew(connection)
+        self._position = 0
+
+    async def _make_anew(self, connection: "AsyncConnection[dict[str, Any]]") -> None:
+        for statement in (*self._compiled.drop(self._projections), *self._compiled.create(self._projections)):
+            await connection.execute(statement.encode())
+        await connection.execute("DELETE FROM view_cursor")
+        await connection.execute("INSERT INTO view_cursor VALUES (%s, 0)", (self._fingerprint,))
 
     async def apply(self, writes: Sequence[Write], cursor: int) -> None:
-        """Apply the writes in order and move the cursor, in one transaction."""
+        """Apply the writes in order and move the cursor, in one transaction; raises Overtaken if others moved it."""
         async with self._pool.connection() as connection, connection.transaction(), connection.cursor() as db:
+            found = await (await db.execute(_TURN)).fetchone()
+            if found is None or found["fingerprint"] != self._fingerprint:
+                raise Unavailable("A server of another release has made the views anew; stop one of the two")
+            if found["position"] != self._position:
+                self._position = int(found["position"])
+                raise Overtaken(self._position)
             for statement, group in groupby(writes, key=lambda write: write.statement):
                 sql, own = self._compiled.text(statement)
                 await db.executemany(sql.encode(), [_storable({**own, **write.values}) for write in group])
             await db.execute("UPDATE view_cursor SET position = %s", (cursor,))
+        self._position = cursor
 
     async def scrub(self) -> None:
         """Nothing to do: old versions of rows are PostgreSQL's own, and its vacuum clears them away."""

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
@@ -14,6 +15,7 @@ from sqlalchemy.sql.base import Executable
 
 from crewship import clock
 from crewship.eventlog import EventLog
+from crewship.eventlog.recorder import LogRecorder
 from crewship.views.compiled import Compiled
 from domain.errors import Unavailable
 from projections import ALL
@@ -27,6 +29,14 @@ KEEP_CURSOR_EVERY = 5_000
 RETRY_SECONDS = 1.0
 
 logger = structlog.get_logger(__name__)
+
+
+class Overtaken(Exception):
+    """Another server has moved the views to `position` meanwhile; nothing was written."""
+
+    def __init__(self, position: int) -> None:
+        super().__init__(f"another server has moved the views to {position}")
+        self.position = position
 
 
 class ViewStore(Protocol):
@@ -57,7 +67,7 @@ class ViewStore(Protocol):
         ...
 
     async def apply(self, writes: Sequence[Write], cursor: int) -> None:
-        """Apply the writes in order and move the cursor, in one transaction."""
+        """Apply the writes in order and move the cursor, in one transaction. Raises Overtaken if others moved it."""
         ...
 
     async def scrub(self) -> None:
@@ -88,7 +98,10 @@ class Renewal(msgspec.Struct, kw_only=True):
 
 
 class Views:
-    """The views of one installation, following its log."""
+    """The views of one installation, following its log.
+
+    Several servers may keep the same views: each batch is written by whichever comes first, the others go on behind it.
+    """
 
     def __init__(self, store: ViewStore, log: EventLog, projections: tuple[Projection, ...] = ALL) -> None:
         self._store = store
@@ -108,7 +121,7 @@ class Views:
     async def open(self) -> None:
         """Catch up with the log, then follow it."""
         self.position = await self._store.open(self._projections, fingerprint(self._projections))
-        if self.position > self._log.head:
+        if self.position > self._log.head and self.position > await self._log.stored(_end):
             logger.warning("views are ahead of the log; rebuilding them", views=self.position, log=self._log.head)
             await self.rebuild()
         self._kept = self.position
@@ -120,7 +133,8 @@ class Views:
         for task in filter(None, (self._renewing, self._task)):
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-        await self._keep([], force=True)
+        with suppress(Overtaken):
+            await self._keep([], force=True)
         await self._store.close()
 
     async def rebuild(self) -> int:
@@ -226,6 +240,7 @@ class Views:
                 with self._log.follower(self.position) as follower:
                     while True:
                         await self._take(await follower.next())
+                        follower.after = self.position
             except Exception:  # a full disk or a lost database passes; until then reads say that the views lag
                 logger.exception("the views cannot be kept; trying again", position=self.position)
                 await asyncio.sleep(RETRY_SECONDS)
@@ -234,7 +249,10 @@ class Views:
         writes = [write for event in events for view in self._projections for write in view.project(event)]
         position = events[-1].position
         async with self._turn:
-            await self._keep(writes, position=position)
+            try:
+                await self._keep(writes, position=position)
+            except Overtaken as overtaken:
+                position = self._kept = overtaken.position
             async with self._moved:
                 self.position = position
                 self._moved.notify_all()
@@ -245,3 +263,8 @@ class Views:
         if writes or cursor - self._kept >= KEEP_CURSOR_EVERY or (force and cursor != self._kept):
             await self._store.apply(writes, cursor)
             self._kept = cursor
+
+
+def _end(recorder: LogRecorder) -> int:
+    """The last position of the log as it lies; the head that a server knows may be older."""
+    return recorder.max_notification_id() or 0

@@ -15,7 +15,7 @@ from crewship.eventlog import Author, Change, EventLog, open_log
 from crewship.secrets import installation_key
 from crewship.views import Views, ViewStore
 from crewship.views.postgres import PostgresViews
-from crewship.views.runner import fingerprint
+from crewship.views.runner import Overtaken, fingerprint
 from crewship.views.sqlite import SqliteViews
 from domain.errors import Unavailable
 from domain.output import LogWritten
@@ -203,3 +203,40 @@ async def test_views_can_be_renewed_again_and_again(place: Place):
         assert await dump(views) == before
     await views.close()
     assert place.leftovers() == []
+
+
+async def test_what_another_server_has_moved_is_not_written_again(postgres_url: str):
+    first, second = PostgresViews(postgres_url), PostgresViews(postgres_url)
+    await asyncio.gather(*(store.open(ALL, fingerprint(ALL)) for store in (first, second)))
+    await first.apply([], 7)
+    values: dict[str, Any] = {"run": "run_1", "started": "late"}
+    with pytest.raises(Overtaken) as overtaken:
+        await second.apply([Write(runs_view.START, values)], 5)
+    assert overtaken.value.position == 7
+    await second.apply([], 9)
+    with pytest.raises(Overtaken):
+        await first.apply([], 8)
+    await first.close()
+    await second.close()
+
+
+async def test_three_servers_keep_the_same_views(postgres_url: str, tmp_path: Path):
+    async with AsyncExitStack() as stack:
+        key = installation_key(tmp_path / "key")
+        logs = [await open_log(tmp_path, postgres_url, key, stack) for _ in range(3)]
+        servers = [Views(PostgresViews(postgres_url), log) for log in logs]
+        await asyncio.gather(*(views.open() for views in servers))
+        await write_history(logs[0])
+        for number in range(60):
+            run = f"run_y{number}"
+            await logs[number % 3].append(*run_of(run, RunFailed(run_id=run, reason="lost")), author=AUTHOR)
+            if number == 30:
+                await servers.pop(0).close()  # the others go on without it
+        last = max(log.appended for log in logs)
+        await asyncio.gather(*(views.reached(last, 20) for views in servers))
+        kept, seen = [await dump(views) for views in servers]
+        assert kept == seen
+        await servers.pop().close()
+        await servers[0].rebuild()
+        assert await dump(servers[0]) == kept, "what they wrote in turns is what the log says"
+        await servers[0].close()
