@@ -9,6 +9,7 @@ from crewship import clock
 from crewship.api.bodies import ChangeSchedule, CreateSchedule, body, check_size, number, paging
 from crewship.api.context import SERVICE, author, fresh_views
 from crewship.api.middleware import answer
+from crewship.api.repeats import repeatable
 from crewship.commands import deployments
 from crewship.commands import schedules as commands
 from crewship.cron import cron
@@ -36,6 +37,7 @@ async def create(request: web.Request) -> web.Response:
         given=wanted.input or {},
         overlap=wanted.overlap,
         catch_up=wanted.catch_up_seconds,
+        idempotency=repeatable(request, wanted),
     )
     return answer(await _shown(request, schedule_id), 201)
 

@@ -8,6 +8,7 @@ from aiohttp import web
 from crewship.api.bodies import ChangeWebhook, CreateWebhook, body, paging
 from crewship.api.context import SERVICE, author, fresh_views
 from crewship.api.middleware import answer
+from crewship.api.repeats import repeatable
 from crewship.commands import deliveries as delivery_commands
 from crewship.commands import deployments
 from crewship.commands import webhooks as commands
@@ -23,13 +24,14 @@ STATUSES = ("pending", "succeeded", "failed")
 async def create(request: web.Request) -> web.Response:
     """POST /v1/deployments/{deployment}/webhooks: a token that starts runs, or an endpoint that is told of them.
 
-    The token or the secret is in this answer, and in no other but that of a rotation.
+    The token or the secret is in this answer, and in no other but that of a rotation. A repetition under the same
+    Idempotency-Key is a 409 that names the webhook which the first one made.
     """
     wanted = await body(request, CreateWebhook)
-    service, reference = request.app[SERVICE], request.match_info["deployment"]
+    service, reference, key = request.app[SERVICE], request.match_info["deployment"], repeatable(request, wanted)
     if wanted.direction == "incoming":
         webhook_id, token = await commands.create_incoming(
-            service.log, reference, wanted.name, wanted.environment, author(request)
+            service.log, reference, wanted.name, wanted.environment, author(request), key
         )
         return answer({**await _shown(request, webhook_id), **_token(request, token)}, 201)
     if wanted.url is None:
@@ -37,7 +39,7 @@ async def create(request: web.Request) -> web.Response:
     service.reach.check_url(wanted.url)
     events = list(NOTICES) if wanted.events is None else wanted.events
     webhook_id, secret = await commands.create_outgoing(
-        service.log, reference, wanted.name, wanted.url, events, author(request)
+        service.log, reference, wanted.name, wanted.url, events, author(request), key
     )
     return answer({**await _shown(request, webhook_id), "secret": secret}, 201)
 

@@ -8,6 +8,7 @@ from crewship import clock, ids
 from crewship.blobs import BlobStore
 from crewship.commands import deployments
 from crewship.commands.deciding import decide, insist
+from crewship.commands.idempotency import Idempotency, made, making
 from crewship.commands.values import keep
 from crewship.cron import cron
 from crewship.eventlog import Author, Change, EventLog
@@ -40,13 +41,17 @@ async def create(
     given: dict[str, Any],
     overlap: Overlap,
     catch_up: int,
+    idempotency: Idempotency | None = None,
 ) -> str:
-    """Let runs begin by the clock from now on; returns the schedule's id."""
+    """Let runs begin by the clock from now on; returns the schedule's id.
+
+    The same request under the same key makes one.
+    """
     cron(expression, timezone)
     value, stored = await keep(blobs, given)
     schedule_id = ids.new("sch")
 
-    def made(schedules: Schedules | None, deployment_id: str) -> list[ScheduleEvent]:
+    def begun(schedules: Schedules | None, deployment_id: str) -> list[ScheduleEvent]:
         created = ScheduleCreated(
             schedule_id=schedule_id,
             deployment_id=deployment_id,
@@ -62,8 +67,8 @@ async def create(
         )
         return rules.create(schedules, created)
 
-    await _decide(log, deployment, made, author)
-    return schedule_id
+    earlier = await _decide(log, deployment, begun, author, idempotency, schedule_id)
+    return earlier or schedule_id
 
 
 async def change(
@@ -169,12 +174,29 @@ def _ticked(schedule: Schedule, at: datetime, reason: str) -> Ticked:
     )
 
 
-async def _decide(log: EventLog, reference: str, decision: Decision, author: Author) -> None:
-    async def attempt() -> None:
+async def _decide(
+    log: EventLog,
+    reference: str,
+    decision: Decision,
+    author: Author,
+    idempotency: Idempotency | None = None,
+    schedule_id: str = "",
+) -> str | None:
+    """Append what is decided; returns the id of the schedule that the key stands for already, and then does nothing."""
+
+    async def attempt() -> str | None:
+        if (earlier := await made(log, idempotency)) is not None:
+            return earlier
         deployment, deployment_at = await deployments.find(log, reference)
         stream = rules.stream(deployment.id)
         schedules, at = await log.load(stream, rules.evolve)
         if events := decision(schedules, deployment.id):
-            await log.append(Change(deployment.id, deployment_at), Change(stream, at, events), author=author)
+            changes = (
+                Change(deployment.id, deployment_at),
+                Change(stream, at, events),
+                *making(idempotency, schedule_id),
+            )
+            await log.append(*changes, author=author)
+        return None
 
-    await decide(attempt)
+    return await decide(attempt)

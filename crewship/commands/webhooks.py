@@ -9,10 +9,11 @@ from collections.abc import Callable
 from crewship import clock, ids
 from crewship.commands import deployments
 from crewship.commands.deciding import decide
+from crewship.commands.idempotency import Idempotency, made, making
 from crewship.eventlog import Author, Change, EventLog
 from domain import webhook as rules
 from domain.deployment import Environment
-from domain.errors import NotFound
+from domain.errors import Conflict, NotFound
 from domain.webhook import Incoming, Notice, TokenIssued, WebhookEvent, Webhooks
 
 TOKEN_PREFIX = "whr_"  # noqa: S105 what tokens begin with
@@ -30,30 +31,47 @@ async def of(log: EventLog, deployment_id: str) -> Webhooks:
 
 
 async def create_incoming(
-    log: EventLog, deployment: str, name: str, environment: Environment, author: Author
+    log: EventLog,
+    deployment: str,
+    name: str,
+    environment: Environment,
+    author: Author,
+    idempotency: Idempotency | None = None,
 ) -> tuple[str, str]:
-    """Make a token that starts runs; returns the webhook's id and the token, which nobody can see again."""
+    """Make a token that starts runs; returns the webhook's id and the token, which nobody can see again.
+
+    Nor can who repeats the request: that is a Conflict, which names the webhook that there is.
+    """
     webhook_id, (token, sha256) = ids.new("whk"), _new_token()
 
     def create(webhooks: Webhooks | None, deployment_id: str) -> tuple[list[WebhookEvent], list[Change]]:
         events = rules.create_incoming(webhooks, deployment_id, webhook_id, name, environment, sha256)
-        return events, [_issue(sha256, deployment_id, webhook_id)]
+        return events, [_issue(sha256, deployment_id, webhook_id), *making(idempotency, webhook_id)]
 
-    await _decide(log, deployment, create, author)
+    await _decide(log, deployment, create, author, idempotency)
     return webhook_id, token
 
 
 async def create_outgoing(
-    log: EventLog, deployment: str, name: str, url: str, events: list[Notice], author: Author
+    log: EventLog,
+    deployment: str,
+    name: str,
+    url: str,
+    events: list[Notice],
+    author: Author,
+    idempotency: Idempotency | None = None,
 ) -> tuple[str, str]:
-    """Tell an address of runs that end; returns the webhook's id and its secret, which nobody can see again."""
+    """Tell an address of runs that end; returns the webhook's id and its secret, which nobody can see again.
+
+    A repeated request is a Conflict, as for a token.
+    """
     webhook_id, secret = ids.new("whk"), _new_secret()
 
     def create(webhooks: Webhooks | None, deployment_id: str) -> tuple[list[WebhookEvent], list[Change]]:
-        now = clock.now()
-        return rules.create_outgoing(webhooks, deployment_id, webhook_id, name, url, events, secret, now), []
+        created = rules.create_outgoing(webhooks, deployment_id, webhook_id, name, url, events, secret, clock.now())
+        return created, making(idempotency, webhook_id)
 
-    await _decide(log, deployment, create, author)
+    await _decide(log, deployment, create, author, idempotency)
     return webhook_id, secret
 
 
@@ -119,8 +137,14 @@ async def by_token(log: EventLog, token: str) -> tuple[str, Incoming]:
     return issued.deployment_id, webhook
 
 
-async def _decide(log: EventLog, reference: str, decision: Decision, author: Author) -> None:
+async def _decide(
+    log: EventLog, reference: str, decision: Decision, author: Author, idempotency: Idempotency | None = None
+) -> None:
     async def attempt() -> None:
+        if (earlier := await made(log, idempotency)) is not None:
+            raise Conflict(
+                "This request made a webhook already, whose secret was shown then and cannot be again", id=earlier
+            )
         deployment, deployment_at = await deployments.find(log, reference)
         stream = rules.stream(deployment.id)
         webhooks, at = await log.load(stream, rules.evolve)

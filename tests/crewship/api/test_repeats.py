@@ -52,6 +52,29 @@ def test_a_key_is_made_once_and_shown_once(api: Api):
     assert first.json()["key"] not in again.text
 
 
+def test_a_schedule_is_made_once(api: Api):
+    api.client.post("/v1/deployments", json={"name": "scheduled-twice"})
+    url, body, headers = "/v1/deployments/scheduled-twice/schedules", {"cron": "@daily"}, {"Idempotency-Key": "daily"}
+    first, again = (api.client.post(url, json=body, headers=headers) for _ in range(2))
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert again.json()["id"] == first.json()["id"]
+    assert len(api.client.get(url).json()["schedules"]) == 1
+    assert api.client.post(url, json={"cron": "@hourly"}, headers=headers).status_code == 409
+
+
+@pytest.mark.parametrize("direction", ["incoming", "outgoing"])
+def test_a_webhook_is_made_once_and_its_secret_shown_once(api: Api, direction: str):
+    name = f"hooked-twice-{direction}"
+    api.client.post("/v1/deployments", json={"name": name})
+    url, headers = f"/v1/deployments/{name}/webhooks", {"Idempotency-Key": f"hook-{direction}"}
+    body = {"direction": direction, "name": "shop", "url": "https://example.org/hook"}
+    first, again = (api.client.post(url, json=body, headers=headers) for _ in range(2))
+    assert (first.status_code, again.status_code) == (201, 409)
+    assert again.json()["error"]["id"] == first.json()["id"]
+    assert first.json()["token" if direction == "incoming" else "secret"] not in again.text
+    assert len(api.client.get(url).json()["webhooks"]) == 1
+
+
 def test_many_at_once_make_one(api: Api):
     answers: list[Any] = []
     barrier = threading.Barrier(6)
