@@ -90,12 +90,12 @@ def _within(host: str, networks: tuple[str, ...]) -> bool:
 
 
 async def fresh_views(request: web.Request) -> Views:
-    """The views, holding everything that this server has appended, and what the client says it has seen elsewhere.
+    """The views, holding all that this server has appended or may have streamed, and what the client saw elsewhere.
 
     Waits at most a second; raises Unavailable then.
     """
     service = request.app[SERVICE]
-    position = service.log.appended
+    position = max(service.log.appended, service.log.head)
     if (seen := request.headers.get(POSITION_HEADER)) is not None:
         if not seen.isascii() or not seen.isdigit() or len(seen) > 18:
             raise BadRequest(f"{POSITION_HEADER}: not a position")

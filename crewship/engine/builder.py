@@ -11,7 +11,7 @@ from crewship.blobs import BlobStore
 from crewship.commands import deployments as commands
 from crewship.engine.batches import gathered
 from crewship.engine.executor import Builder, BuildFailed, BuildOrder
-from crewship.eventlog import Author, Change, EventLog
+from crewship.eventlog import Author, Change, EventLog, StreamMoved
 from crewship.eventlog.following import follow
 from crewship.views import Views
 from domain.errors import Unavailable
@@ -118,6 +118,8 @@ class BuildQueue:
                 await commands.finish_build(self._log, version_id, self._author)
         except Unavailable:
             raise
+        except StreamMoved:  # a build has one writer: another server builds this version, and ends it
+            logger.info("another server builds a version", version_id=version_id)
         except BuildFailed as failure:
             await commands.fail_build(self._log, version_id, str(failure), self._author)
         except Exception as fault:  # a fault of ours must end the build too, or its version would build for ever
