@@ -16,7 +16,6 @@ from tests import projects
 
 ADMIN_KEY = "operator-key-of-the-tests"
 DEADLINE = 60.0
-ENVIRONMENTS = Path(__file__).parents[1] / ".data" / "test-cache-server"
 
 
 class ServerProcess:
@@ -30,10 +29,6 @@ class ServerProcess:
         self.program = [str(Path(sys.executable).parent / "crewship")]
         self.port = 0
         data.mkdir(parents=True, exist_ok=True)
-        # Environments are keyed by all that goes into them, so the tests' servers may share what was built once.
-        ENVIRONMENTS.mkdir(parents=True, exist_ok=True)
-        if not (data / "environments").exists():
-            (data / "environments").symlink_to(ENVIRONMENTS)
 
     def start(self, **environment: str) -> "ServerProcess":
         """Start it and wait until it is ready; on the port it had before, if it had one."""

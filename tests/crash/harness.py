@@ -42,7 +42,6 @@ def crash(
     """Kill a server so often, at points and moments that the seed chooses; what does not hold raises AssertionError."""
     chance = random.Random(seed)
     tally = Tally()
-    (folder / "data" / "environments").mkdir(parents=True)  # its own, since it is killed while it builds them
     server = ServerProcess(
         folder / "data", "--executor", executor, PYTHONPATH=str(ROOT), **_docker_environment(executor)
     )

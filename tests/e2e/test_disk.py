@@ -49,7 +49,6 @@ def fill(disk: Path) -> Path:
 
 
 def test_a_full_disk_stops_writes_and_nothing_else_until_there_is_room(small_disk: Path):
-    (small_disk / "data" / "environments").mkdir(parents=True)  # its own: nothing is renamed from one disk to another
     server = ServerProcess(small_disk / "data").start()
     with server.client() as client:
         api = Api(client)
