@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from domain import manifest_lines
+from domain import manifest_lines, toml_text
 from domain import manifest_values as values
 from domain.errors import BadRequest
 
@@ -113,10 +113,10 @@ def parse(text: str) -> Manifest:
     """The manifest that the text describes. Raises ManifestError, and nothing else, for any other text."""
     text = text.removeprefix("\ufeff")
     try:
-        document = tomllib.loads(text)
+        document = toml_text.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise _syntax(str(error)) from None
-    except (ValueError, RecursionError):  # a number of thousands of digits, a thousand nested lists
+    except toml_text.TooLarge:
         raise ManifestError(f"{FILE} holds a value that is too large to be read") from None
     return _Reader(document, manifest_lines.find(text)).manifest()
 

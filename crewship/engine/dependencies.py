@@ -12,8 +12,10 @@ from typing import Any, Literal
 
 import msgspec
 
+from crewship.engine import declared
 from crewship.engine.executor import BuildFailed
 from crewship.engine.pythons import Python
+from domain import toml_text
 
 # Raised when environments are built in another way, so that old ones are not taken for new.
 _FORM = 1
@@ -23,9 +25,11 @@ FRAMEWORKS = {"crewai": "crewai", "langgraph": "langgraph"}
 
 Source = Literal["lock", "pyproject", "requirements", "none"]
 
-_LOCAL_REQUIREMENT = re.compile(r"^\s*(-e\b|--editable\b|\.|/)|file:", re.MULTILINE)
+# No \s at a line's beginning: it would run over all lines to come, once from each of them.
+_LOCAL_REQUIREMENT = re.compile(r"^[ \t]*(-e\b|--editable\b|\.|/)|file:", re.MULTILINE)
 _LOCAL_LOCKED = re.compile(r'\b(directory|editable|path) = "(?!\.")')
-_INCLUDE = re.compile(r"^\s*(?:-r|--requirement|-c|--constraint)[\s=]*(\S+)", re.MULTILINE)
+_INCLUDE = re.compile(r"^[ \t]*(?:-r|--requirement|-c|--constraint)[ \t=]*(\S+)", re.MULTILINE)
+_PARSED = 1024 * 1024  # bytes of an entrypoint's module that is looked into; a larger one is only looked for
 
 
 class Project(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,9 +75,11 @@ def key(project: Project, python: Python, deployment_id: str, source_sha256: str
 
 def _pyproject(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return toml_text.loads(declared.read(path, strict=True))
     except FileNotFoundError:
         return {}
+    except toml_text.TooLarge:
+        raise BuildFailed("pyproject.toml holds a value that is too large to be read") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as problem:
         raise BuildFailed(f"pyproject.toml: {problem}") from problem
 
@@ -97,10 +103,10 @@ def _source(root: Path, pyproject: dict[str, Any], project: dict[str, Any]) -> S
 
 def _inputs(root: Path, source: Source, pyproject: dict[str, Any], project: dict[str, Any]) -> tuple[str, bool]:
     if source == "lock":
-        text = (root / "uv.lock").read_text("utf-8", "replace")
+        text = declared.read(root / "uv.lock", declared.LOCK_BYTES)
         return text, _LOCAL_LOCKED.search(text) is not None
     if source == "requirements":
-        text = _requirements(root, root / "requirements.txt", set())
+        text = "\n".join(_requirements(root))
         return text, _LOCAL_REQUIREMENT.search(text) is not None
     uv_settings = _table(pyproject, "tool", "uv")
     text = json.dumps([project.get("dependencies"), project.get("requires-python"), uv_settings], default=str)
@@ -108,28 +114,38 @@ def _inputs(root: Path, source: Source, pyproject: dict[str, Any], project: dict
     return text, undeclared or "sources" in uv_settings or "workspace" in uv_settings or "file:" in text
 
 
-def _requirements(root: Path, file: Path, seen: set[Path]) -> str:
-    """The file's text and that of every file it includes, if those lie within the project."""
-    path = file.resolve()
-    if path in seen or not path.is_relative_to(root.resolve()) or not path.is_file():
-        return ""
-    seen.add(path)
-    text = path.read_text("utf-8", "replace")
-    return text + "".join("\n" + _requirements(root, path.parent / name, seen) for name in _INCLUDE.findall(text))
+def _requirements(root: Path) -> Iterable[str]:
+    """The text of requirements.txt and of every file it includes, also by way of others, within the project."""
+    waiting = [root / "requirements.txt"]
+    seen: set[Path] = set()
+    size = 0
+    while waiting:
+        path = waiting.pop().resolve()
+        if path in seen or not path.is_relative_to(root.resolve()) or not path.is_file():
+            continue
+        seen.add(path)
+        text = declared.read(path)
+        size += len(text)
+        if size > declared.BYTES:
+            raise BuildFailed(f"requirements.txt: more than {declared.BYTES >> 20} MiB with what it includes")
+        yield text
+        waiting += [path.parent / name for name in _INCLUDE.findall(text)]
 
 
 def check_entrypoint(entrypoint: str, places: Sequence[Path]) -> list[str]:
     """Warnings about an entrypoint `module:attribute` (or `./path/file.py:attribute`) looked for below `places`.
 
-    Raises BuildFailed if its module is nowhere.
+    A build may have left anything there, so a link that leads out is not followed. Raises BuildFailed if the module is
+    nowhere.
     """
     module, colon, attribute = entrypoint.rpartition(":")
     if not colon or not module or not attribute:
         raise BuildFailed(f'entrypoint "{entrypoint}": write it as module:attribute')
     names = list(_files(module))
-    for file in (place / name for place in places for name in names):
-        if file.is_file():
-            return _unseen(entrypoint, attribute, file)
+    for place in places:
+        for file in (place / name for name in names):
+            if file.is_file() and file.resolve().is_relative_to(place.resolve()):
+                return _unseen(entrypoint, attribute, file)
     if any((place / module.replace(".", "/")).is_dir() for place in places if "/" not in module):
         return []  # a namespace package, or a compiled module: only importing it would tell
     raise BuildFailed(f'entrypoint "{entrypoint}": no module {names[0]} in the project')
@@ -145,6 +161,8 @@ def _files(module: str) -> Iterable[str]:
 
 
 def _unseen(entrypoint: str, attribute: str, file: Path) -> list[str]:
+    if file.stat().st_size > _PARSED:
+        return []
     try:
         tree = ast.parse(file.read_bytes())
     except (SyntaxError, ValueError, RecursionError, MemoryError) as problem:

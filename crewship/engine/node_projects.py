@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from crewship.engine import declared
 from crewship.engine.executor import BuildFailed
 
 # The package that must be there for a version of each framework that runs in a Node.
@@ -56,7 +57,9 @@ def read(root: Path) -> NodeProject:
     decides = {name: package.get(name) for name in _DECIDES} | {"scripts": runs}
     texts = [json.dumps(decides)]
     texts += [
-        (root / name).read_text("utf-8", "replace") for name in (lock, _SETTINGS) if name and (root / name).is_file()
+        declared.read(root / name, declared.LOCK_BYTES)
+        for name in (lock, _SETTINGS)
+        if name and (root / name).is_file()
     ]
     engines = package.get("engines")
     wanted = engines.get("node") if isinstance(engines, dict) else None
@@ -71,7 +74,7 @@ def read(root: Path) -> NodeProject:
 
 def _package(path: Path) -> dict[str, Any]:
     try:
-        package = json.loads(path.read_text("utf-8"))
+        package = json.loads(declared.read(path, strict=True))
     except FileNotFoundError:
         raise BuildFailed("there is no package.json: a langgraph-js project needs one, beside crewship.toml") from None
     except (ValueError, RecursionError, OSError) as problem:

@@ -2,7 +2,7 @@
 
 import re
 
-_NUMBERS = r"v?(\d+|[xX*])(?:\.(\d+|[xX*]))?(?:\.(\d+|[xX*]))?(?:[-+]\S*)?"
+_NUMBERS = r"v?(\d{1,9}|[xX*])(?:\.(\d{1,9}|[xX*]))?(?:\.(\d{1,9}|[xX*]))?(?:[-+]\S*)?"
 _CLAUSE = re.compile(rf"\s*(>=|<=|>|<|=|\^|~)?\s*{_NUMBERS}")
 _BETWEEN = re.compile(rf"\s*{_NUMBERS}\s+-\s+{_NUMBERS}\s*")
 

@@ -149,3 +149,49 @@ def test_an_attribute_that_is_not_seen_is_a_warning(tmp_path, text):
     (tmp_path / "graph.py").write_text(text)
     (warning,) = dependencies.check_entrypoint("graph:graph", [tmp_path])
     assert warning.startswith('warning: entrypoint "graph:graph": ')
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("requirements.txt", "\n" * 500_000 + "langgraph"),  # a pattern may not run over all lines from each line
+        ("requirements.txt", " " * 500_000 + "langgraph"),
+    ],
+)
+def test_empty_lines_without_end_do_not_hold_up_the_server(project, name, text):
+    assert not project({name: text}).local
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"requirements.txt": "#" * (1024 * 1024 + 1)}, "requirements.txt: larger than 1 MiB"),
+        ({"requirements.txt": "-r a.txt\n-r b.txt", **dict.fromkeys(("a.txt", "b.txt"), "#" * 600_000)}, "more than 1"),
+        ({"pyproject.toml": "#" * (1024 * 1024 + 1)}, "pyproject.toml: larger than 1 MiB"),
+        ({"pyproject.toml": "a = " + "[" * 100_000}, "too large to be read"),
+        ({"pyproject.toml": ".".join("a" * 100_000) + " = 1"}, "too large to be read"),
+    ],
+)
+def test_what_would_cost_the_server_too_much_fails_the_build(project, files, message):
+    with pytest.raises(BuildFailed, match=message):
+        project(files)
+
+
+def test_requirements_that_include_one_another_in_a_long_row_are_read(project):
+    chain = {f"{number}.txt": f"-r {number + 1}.txt\n" for number in range(2_000)}
+    assert "-r 2000.txt" in project({"requirements.txt": "-r 0.txt", **chain}).text
+
+
+def test_an_entrypoint_that_a_build_made_a_link_is_not_looked_into(tmp_path):
+    (tmp_path / "outside.py").write_text("graph = 1")
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "graph.py").symlink_to(tmp_path / "outside.py")
+    with pytest.raises(BuildFailed, match="no module graph"):
+        dependencies.check_entrypoint("graph:graph", [site])
+
+
+def test_a_huge_module_is_found_and_not_read(tmp_path):
+    with (tmp_path / "graph.py").open("wb") as file:
+        file.truncate(1 << 40)  # a hole, which takes no disk, but would take all memory
+    assert dependencies.check_entrypoint("graph:graph", [tmp_path]) == []

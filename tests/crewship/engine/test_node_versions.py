@@ -21,3 +21,7 @@ def test_a_range_refuses_what_lies_outside(asked):
 
 def test_what_cannot_be_understood_keeps_nothing_out():
     assert allows("lts/*", (20, 11, 1))
+
+
+def test_a_number_of_thousands_of_digits_is_not_understood():
+    assert allows("9" * 5_000, (20, 11, 1)) is not None
