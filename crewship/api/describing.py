@@ -34,7 +34,8 @@ class About:
     `gives` is a struct (see shapes.py), a media type for what is no JSON, or None for an empty answer. `takes` is the
     struct that decodes the body, or a media type. `also` are further good answers by status. `creates`: it honours
     Idempotency-Key. `open` says why nobody needs a key; without it a route that checks by itself still wants one, or
-    with `optional` not of everybody. `signs_in`: the key is in the body.
+    with `optional` not of everybody. `signs_in`: the key is in the body. `may_lack`: there
+    may be no such thing, though the path names none.
     """
 
     gives: Any = None
@@ -46,6 +47,7 @@ class About:
     open: str = ""
     optional: bool = False
     signs_in: bool = False
+    may_lack: bool = False
 
 
 def gives(shape: Any, /, **more: Any) -> About:

@@ -159,7 +159,12 @@ def errors_of(route: Described, about: About) -> list[int]:
     possible = {400, 429, 503}
     if not about.open or about.signs_in:
         possible |= {401, 403}
-    if PLACE.search(route.path) or any(one.name.endswith("_id") for one in about.query) or about.takes:
+    if (
+        PLACE.search(route.path)
+        or any(one.name.endswith("_id") for one in about.query)
+        or about.takes
+        or about.may_lack
+    ):
         possible.add(404)
     if route.method != "GET":
         possible |= {409, 413}

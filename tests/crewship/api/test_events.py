@@ -157,7 +157,8 @@ def test_a_token_opens_one_stream_without_a_header(api: Api, server: ServerProce
         for path in (f"/v1/runs/{other['id']}/events", f"{url}x", url.removesuffix("/events")):
             answer: httpx.Response = anybody.get(f"{path}?access_token={token}")
             assert answer.status_code in (401, 404)
-        assert anybody.get(f"{url}?access_token={token[:-1]}0").status_code == 401
+        forged = token[:-1] + ("1" if token.endswith("0") else "0")
+        assert anybody.get(f"{url}?access_token={forged}").status_code == 401
         assert anybody.get(f"{url}?access_token=").status_code == 401
 
 

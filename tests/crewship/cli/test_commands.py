@@ -243,7 +243,10 @@ def test_ctrl_c_while_a_run_is_drawn_leaves_it_running(server: Any, tmp_path: Pa
         await asyncio.sleep(60)
         return response
 
-    command = [sys.executable, "-c", "from crewship.cli.main import main; main()", "invoke", "crew", "--stream"]
+    # Where the tests run in the background, a shell has switched the signal off for all that it starts.
+    heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    program = f"{heeding}from crewship.cli.main import main; main()"
+    command = [sys.executable, "-c", program, "invoke", "crew", "--stream"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "encoding": "utf-8"}
     with subprocess.Popen(command, cwd=tmp_path, **pipes) as process:
         assert process.stdout is not None
